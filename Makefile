@@ -1,0 +1,63 @@
+# The verbs of this project. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev run stop test lint types pytest dbt-test end-to-end lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, {v.major}.{v.minor} was found; give another with make PYTHON=python3.12 install.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.dlt/secrets.toml:
+	cp .dlt/secrets.sandbox.toml $@
+	chmod 600 $@
+
+install: $(VENV)/.installed .dlt/secrets.toml ## create .venv and install the locked, hashed dependencies
+
+install-dev: install $(VENV)/.installed-dev ## the same plus linters and test tools
+
+run: install ## the whole job once: sandbox up, four silos in, one customer table, governed actions out
+	@$(BIN)/lifecycle sandbox up
+	@$(BIN)/lifecycle run
+
+stop: ## stop the sandbox
+	@$(BIN)/lifecycle sandbox down
+
+test: install-dev lint types pytest dbt-test end-to-end ## everything that must hold before a change lands
+
+lint: install-dev ## ruff and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests macros
+
+types: install-dev ## mypy, strict
+	$(BIN)/mypy
+
+pytest: install-dev ## Python tests, without the end-to-end run
+	$(BIN)/pytest -m "not end_to_end"
+
+dbt-test: install-dev ## dbt build with every test and unit test, on a world of its own
+	$(BIN)/python -m tests.build_world
+
+end-to-end: install-dev ## the main job against the sandbox, with faults, kills and a day's advance
+	$(BIN)/pytest -m end_to_end
+
+lock: ## recompile the lock files (needs uv)
+	uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-header --no-annotate -o requirements-dev.lock
+	uv pip compile -q pyproject.toml --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-header --no-annotate -c requirements-dev.lock -o requirements.lock
+
+clean: ## remove what runs have made; keeps .venv
+	@if [ -x $(BIN)/lifecycle ]; then $(BIN)/lifecycle sandbox down; fi
+	rm -rf data target logs

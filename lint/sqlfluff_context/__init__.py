@@ -1,0 +1,32 @@
+"""What sqlfluff's jinja templater needs to know of dbt, so that models lint without a warehouse.
+
+The linter reads the SQL around a macro, never what the macro returns on an engine, so a dispatched macro renders as a call
+of its own name on its first argument: `json_text(context)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class _Adapter:
+    """Stands for dbt's `adapter`."""
+
+    @staticmethod
+    def dispatch(macro: str, *_: object) -> Any:
+        """A function that renders as a call of the macro."""
+        return lambda *arguments, **_named: f"{macro}({arguments[0] if arguments else ''})"
+
+
+class _CrossDatabase:
+    """Stands for dbt's cross-database macros: `dbt.dateadd(...)` renders as `dateadd(...)` on its columns."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("type_"):
+            return lambda: {"type_string": "varchar", "type_int": "integer"}.get(name, name.removeprefix("type_"))
+        return lambda *arguments, **_named: f"{name}({arguments[-1] if arguments else ''})"
+
+
+adapter = _Adapter()
+dbt = _CrossDatabase()
+globals()["return"] = lambda value: value
