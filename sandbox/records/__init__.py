@@ -1,0 +1,1 @@
+"""How a fact of the world looks as the document of a vendor: one file per vendor."""

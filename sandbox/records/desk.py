@@ -1,0 +1,70 @@
+"""Where facts become documents: a write-back cache in front of the store, emptied now and then to bound memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from sandbox.store import Document
+
+if TYPE_CHECKING:
+    from sandbox.store import Store
+
+Body = dict[str, Any]
+
+
+class Desk:
+    """The documents being worked on. `events_since` is the instant from which a vendor still keeps its event log."""
+
+    def __init__(self, store: Store, events_since: float) -> None:
+        self.store = store
+        self.events_since = events_since
+        self._open: dict[tuple[str, str], Document] = {}
+        self._changed: set[tuple[str, str]] = set()
+
+    def create(self, collection: str, document_id: Any, at: float, body: Body, parent: str | None = None) -> Body:
+        """A new document, created and last changed at an instant."""
+        key = (collection, str(document_id))
+        self._open[key] = Document(key[1], body, at, at, parent)
+        self._changed.add(key)
+        return body
+
+    def find(self, collection: str, document_id: Any) -> Body:
+        """The current body of a document, not to be changed in place.
+
+        Raises:
+            LookupError: if there is none; a fact about something that was never created is a mistake of the world.
+        """
+        return self._document(collection, document_id).body
+
+    def created_at(self, collection: str, document_id: Any) -> float:
+        """When a document was created, in unix seconds."""
+        return self._document(collection, document_id).created_at
+
+    def change(self, collection: str, document_id: Any, at: float, changes: Body, *, parent: str | None = None) -> Body:
+        """Set top-level fields of a document; returns those that had another value, with the value they had."""
+        document = self._document(collection, document_id)
+        previous = {name: document.body.get(name) for name, new in changes.items() if document.body.get(name) != new}
+        body = {**document.body, **changes}
+        key = (collection, document.id)
+        self._open[key] = Document(document.id, body, document.created_at, at, parent or document.parent)
+        self._changed.add(key)
+        return previous
+
+    def flush(self) -> None:
+        """Write what changed and forget everything."""
+        by_collection: dict[str, list[Document]] = defaultdict(list)
+        for key in self._changed:
+            by_collection[key[0]].append(self._open[key])
+        for collection, documents in by_collection.items():
+            self.store.put_many(collection, sorted(documents, key=lambda document: document.id))
+        self._open.clear()
+        self._changed.clear()
+
+    def _document(self, collection: str, document_id: Any) -> Document:
+        key = (collection, str(document_id))
+        document = self._open.get(key) or self.store.document(*key)
+        if document is None:
+            raise LookupError(f"The world speaks of {collection} {document_id}, which was never created.")
+        self._open[key] = document
+        return document

@@ -1,0 +1,1 @@
+"""The vendors' APIs, one file per vendor, and the endpoints that steer the sandbox."""

@@ -1,0 +1,1 @@
+"""The simulated company: a seeded day-by-day simulation whose causes and effects are known."""
