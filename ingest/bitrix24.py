@@ -1,0 +1,270 @@
+"""CRM: a Bitrix24 portal behind an inbound webhook.
+
+Data flow: crm.item.list of leads, deals, contacts and companies, crm.status.list -> raw_bitrix24.*.
+Incremental rule: items whose `updatedTime` is not older than the newest one seen minus ten minutes; all items at
+first, and again when the portal counts more items than the warehouse can then hold. Pages follow the id (`order` id
+ascending, `filter` above the last id, `start` -1), 50 pages to a `batch` request, a command taking the last id of the
+one before it. `select` is ['*']: e-mails and phones (`fm`) come no other way. Dictionaries are read whole.
+Delete rule: no tombstones. When the portal counts fewer items than the warehouse holds, and every seven days, all
+ids are listed, and rows whose id is gone are deleted.
+Limits: 50 requests, then two a second, a batch counting as one; answered by 503. Run time per method, answered by 429.
+Neither names a waiting time, except `operating_reset_at`. The webhook's secret is in its URL, which no message shows.
+Run: python -m ingest bitrix24
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import dlt
+import pyarrow as pa
+import requests
+from dlt.sources import DltResource
+
+from ingest import configuration, contracts, guards
+from ingest.errors import ImplausibleAnswerError
+from ingest.extraction import Extraction
+from ingest.http import Pace, Refusal, Retry, VendorSession, Verdict, error_code, judge_by_status
+
+TABLES = contracts.load("bitrix24")
+ENTITY_TYPES = {"leads": 1, "deals": 2, "contacts": 3, "companies": 4}
+PAGE = 50
+BATCH = 50
+# seconds behind the newest change seen from which changes are read again
+LAG = 600.0
+SWEEP_EVERY = dt.timedelta(days=7).total_seconds()
+# items may appear or vanish while they are counted and read
+COUNT_SLACK = 20
+# the bucket takes 50 requests at once and drains two a second; others share it
+PACE = Pace(40, 20.0)
+
+RETRIED = ("QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT", "INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER")
+
+
+def judge(response: requests.Response, body: Any) -> Verdict:
+    """Bitrix24's signals: an error in the body whatever the status, and errors of single commands of a batch."""
+    if not isinstance(body, Mapping):
+        if response.status_code < 300:
+            return Retry("sends an answer that is no object")
+        return judge_by_status(response, body)
+    if "error" in body:
+        return _verdict(str(body["error"]), response, body)
+    result = body.get("result")
+    errors = result.get("result_error") if isinstance(result, Mapping) else None
+    for problem in errors.values() if isinstance(errors, Mapping) else ():
+        code = problem.get("error") if isinstance(problem, Mapping) else problem
+        return _verdict(str(code), response, problem)
+    return judge_by_status(response, body)
+
+
+def _verdict(code: str, response: requests.Response, body: Any) -> Verdict:
+    shown = error_code({"error": code})
+    if code in RETRIED:
+        limited = code != "INTERNAL_SERVER_ERROR"
+        return Retry(
+            f"asks for fewer requests{shown}" if limited else f"fails{shown}", _reset_in(body), limited=limited
+        )
+    if code != "OVERLOAD_LIMIT" and response.status_code >= 500:
+        return Retry(f"answers HTTP {response.status_code}{shown}")
+    return Refusal(f"refuses the request with HTTP {response.status_code}{shown}")
+
+
+def _reset_in(body: Any) -> float | None:
+    """Seconds until a method's run time comes back, on the vendor's own clock, where the answer says so."""
+    times = body.get("time") if isinstance(body, Mapping) else None
+    if not isinstance(times, Mapping):
+        return None
+    reset, now = times.get("operating_reset_at"), times.get("finish")
+    if isinstance(reset, int | float) and isinstance(now, int | float):
+        return max(float(reset) - float(now), 0.0)
+    return None
+
+
+@dlt.source(name="bitrix24", max_table_nesting=0)
+def bitrix24(extraction: Extraction, webhook_url: str) -> Iterable[DltResource]:
+    """Leads, deals, contacts, companies and the portal's dictionaries."""
+    session = VendorSession(
+        "Bitrix24",
+        webhook_url,
+        judge=judge,
+        pace=lambda _path: PACE,
+        credentials_hint=configuration.credentials_hint("bitrix24"),
+    )
+    portal = Portal(extraction, session)
+    for name in ENTITY_TYPES:
+        yield dlt.resource(_items(portal, name), parallelized=True, **TABLES[name].hints())
+    yield dlt.resource(_statuses(portal), parallelized=True, **TABLES["statuses"].hints())
+
+
+def _items(portal: Portal, name: str) -> Callable[[], Iterator[pa.Table]]:
+    def items() -> Iterator[pa.Table]:
+        extraction = portal.extraction
+        table = extraction.table(name, keep="last")
+        state = dlt.current.source_state()
+        known = extraction.known.get("items", {}).get(name, {})
+        cursor: float | None = known.get("cursor")
+        held = extraction.held_rows.get(name, 0)
+        total, changed = portal.totals(name, cursor)
+        if cursor is not None and total > held + changed:
+            extraction.say(f"{name}: the portal counts {total:,} and {held:,} are here, so all are read again")
+            cursor = None
+        seen: list[float] = []
+        ids: set[int] = set()
+        for records in portal.pages(name, _changed_since(cursor), total if cursor is None else changed):
+            seen.extend(_updated_at(record) for record in records)
+            ids.update(record["id"] for record in records if isinstance(record.get("id"), int))
+            table.add(records, f"crm.item.list of {name}")
+            if table.pending:
+                yield table.drain()
+        if cursor is None:
+            guards.require_total(name, len(ids), total, slack=COUNT_SLACK)
+        swept_at: float | None = known.get("swept_at")
+        if cursor is None:
+            # a whole read knows every id; what the warehouse holds beyond them is gone
+            swept_at = extraction.as_of_unix
+            vanished = extraction.held_keys(name) - ids if held else set()
+        elif held > total or swept_at is None or extraction.as_of_unix - swept_at >= SWEEP_EVERY:
+            swept_at = extraction.as_of_unix
+            vanished = extraction.held_keys(name) - portal.ids(name, total) - ids
+        else:
+            vanished = set()
+        guards.require_floor(name, held - len(vanished), held, share=extraction.smallest_share)
+        if vanished:
+            extraction.say(f"{name}: {len(vanished):,} items are gone from the portal")
+            yield table.removal(vanished)
+        new_cursor = guards.advanced_cursor(
+            known.get("cursor"), (value for value in seen if not math.isnan(value)), extraction.as_of_unix
+        )
+        state.setdefault("items", {})[name] = {"cursor": new_cursor, "swept_at": swept_at}
+        extraction.vendor_totals[name] = total
+        extraction.data_through_at = extraction.as_of
+        extraction.say(f"{name}: {table.extracted:,} items")
+
+    return items
+
+
+def _statuses(portal: Portal) -> Callable[[], Iterator[pa.Table]]:
+    def statuses() -> Iterator[pa.Table]:
+        body = portal.session.fetch("crm.status.list", body={})
+        records = body.get("result")
+        if not isinstance(records, list):
+            raise ImplausibleAnswerError("Bitrix24 answers the list of dictionaries with something that is no list.")
+        yield from portal.extraction.table("statuses").typed([(records, "crm.status.list")])
+
+    return statuses
+
+
+def _changed_since(cursor: float | None) -> dict[str, str]:
+    if cursor is None:
+        return {}
+    since = dt.datetime.fromtimestamp(guards.lagged(cursor, LAG), dt.UTC)
+    return {"filter[>=updatedTime]": since.isoformat(timespec="seconds")}
+
+
+def _updated_at(record: Any) -> float:
+    """A record's change time in unix seconds; not a number when it has none that can be read."""
+    try:
+        return dt.datetime.fromisoformat(record["updatedTime"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return math.nan
+
+
+@dataclass(slots=True)
+class Portal:
+    """Reading lists of one portal by batches."""
+
+    extraction: Extraction
+    session: VendorSession
+    _totals: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def totals(self, name: str, cursor: float | None) -> tuple[int, int]:
+        """How many items the portal counts: all of a type, and those changed since the cursor."""
+        with self._lock:
+            if not self._totals:
+                self._count_all()
+        if cursor is None:
+            return self._totals[name], self._totals[name]
+        return self._totals[name], self._totals[f"{name}_changed"]
+
+    def _count_all(self) -> None:
+        """Count every type, and what changed in it, in one request: this is where `total` can be trusted."""
+        known = self.extraction.known.get("items", {})
+        commands = {}
+        for name in ENTITY_TYPES:
+            commands[name] = _command(name, {"select[]": "id"}, start=0)
+            changed = _changed_since(known.get(name, {}).get("cursor"))
+            commands[f"{name}_changed"] = _command(name, {"select[]": "id", **changed}, start=0)
+        totals = self._batch(commands).get("result_total", {})
+        if not isinstance(totals, Mapping) or any(not isinstance(totals.get(key), int) for key in commands):
+            raise ImplausibleAnswerError("Bitrix24 does not say how many items it has.")
+        self._totals = {key: int(totals[key]) for key in commands}
+
+    def pages(
+        self, name: str, filters: Mapping[str, str], expected: int, select: str = "*"
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Pages of a list in the order of ids, as many to a request as `expected` items fill.
+
+        A command takes the last id from the one before it. The first page that is not full is the last one; commands
+        behind it had no id to go on from, and what they answered is not looked at.
+        """
+        last_id = 0
+        left = expected
+        while True:
+            # one page more than expected finds out whether the list goes on
+            count = min(max(math.ceil(left / PAGE) + 1, 1), BATCH)
+            commands = {}
+            for number in range(count):
+                after = str(last_id) if number == 0 else f"$result[p{number - 1}][items][{PAGE - 1}][id]"
+                parameters = {"select[]": select, "order[id]": "ASC", "filter[>id]": after, **filters}
+                commands[f"p{number}"] = _command(name, parameters, start=-1)
+            results = self._batch(commands).get("result")
+            for number in range(count):
+                records = _items_of(results, f"p{number}", name)
+                if records:
+                    yield records
+                if len(records) < PAGE:
+                    return
+                next_id = records[-1].get("id")
+                if not isinstance(next_id, int) or next_id <= last_id:
+                    raise ImplausibleAnswerError(f"Bitrix24 lists {name} and does not get further than id {last_id}.")
+                last_id = next_id
+            left -= count * PAGE
+
+    def ids(self, name: str, expected: int) -> set[int]:
+        """The ids of all items of a type."""
+        found = {record["id"] for records in self.pages(name, {}, expected, select="id") for record in records}
+        guards.require_total(name, len(found), expected, slack=COUNT_SLACK)
+        return found
+
+    def _batch(self, commands: Mapping[str, str]) -> Mapping[str, Any]:
+        """The inner result of a batch; errors of commands were judged with the answer."""
+        body = self.session.fetch("batch", body={"halt": 0, "cmd": dict(commands)})
+        inner = body.get("result")
+        if not isinstance(inner, Mapping):
+            raise ImplausibleAnswerError("Bitrix24 answers a batch with something that is no result.")
+        return inner
+
+
+def _items_of(results: Any, key: str, name: str) -> list[dict[str, Any]]:
+    result = results.get(key) if isinstance(results, Mapping) else None
+    records = result.get("items") if isinstance(result, Mapping) else None
+    if not isinstance(records, list) or any(not isinstance(record, dict) for record in records):
+        raise ImplausibleAnswerError(f"Bitrix24 answers the list of {name} with something that is no list.")
+    return records
+
+
+def _command(name: str, parameters: Mapping[str, str], *, start: int) -> str:
+    """One command of a batch: a method with its parameters as a query string.
+
+    Placeholders of earlier results keep their brackets and dollar sign, or the portal would not see them.
+    """
+    values = {"entityTypeId": str(ENTITY_TYPES[name]), **parameters, "start": str(start)}
+    query = "&".join(f"{quote(key, safe='[]')}={quote(value, safe='$[]')}" for key, value in values.items())
+    return f"crm.item.list?{query}"

@@ -1,0 +1,95 @@
+"""Receipts: our own delivery ledger, read back as a source like any other.
+
+Data flow: <data_dir>/ledger.sqlite, tables deliveries and attempts -> raw_receipts.*, by SQL only: this package knows
+the two tables' columns (the contract), not the code that writes them.
+Incremental rule: deliveries by `updated_at`, attempts by `finished_at`, from the newest value seen minus one second on,
+so that what was written within the same second is not lost. Merged by their ids. A ledger that is not there is empty.
+Delete rule: the ledger forgets nothing.
+Run: python -m ingest receipts
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import sqlalchemy as sa
+from dlt.sources import DltResource
+
+from ingest import contracts, guards
+from ingest.errors import SourceError
+from ingest.extraction import Extraction
+
+TABLES = contracts.load("receipts")
+LEDGER = "ledger.sqlite"
+CHANGED_BY = {"deliveries": "updated_at", "attempts": "finished_at"}
+LAG = 1.0
+
+
+@dlt.source(name="receipts", max_table_nesting=0)
+def receipts(extraction: Extraction) -> Iterable[DltResource]:
+    """Deliveries with their present state, and every attempt."""
+    path = extraction.data_dir / LEDGER
+    for name in CHANGED_BY:
+        yield dlt.resource(_changed(extraction, path, name), **TABLES[name].hints())
+
+
+def _changed(extraction: Extraction, path: Path, name: str) -> Callable[[], Iterator[pa.Table]]:
+    def changed() -> Iterator[pa.Table]:
+        table = extraction.table(name)
+        known: float | None = extraction.known.get("cursors", {}).get(name)
+        seen: list[float] = []
+        for rows in _rows(path, name, known):
+            seen.extend(_unix(row[CHANGED_BY[name]]) for row in rows if row[CHANGED_BY[name]] is not None)
+            table.add(rows, f"{LEDGER}, table {name}")
+            yield table.drain()
+        if seen or known is not None:
+            cursors = dlt.current.source_state().setdefault("cursors", {})
+            # the ledger runs on the run's own clock, and a later run may carry the same instant
+            cursors[name] = guards.advanced_cursor(known, seen, extraction.as_of_unix)
+        extraction.data_through_at = extraction.as_of
+
+    return changed
+
+
+def _rows(path: Path, name: str, known: float | None) -> Iterator[list[dict[str, Any]]]:
+    """Rows changed since the cursor, in chunks.
+
+    Raises:
+        SourceError: if the ledger is there and cannot be read.
+    """
+    if not path.exists():
+        return
+    contract = TABLES[name]
+    columns = [
+        sa.column(column, sa.DateTime() if kind == "timestamp" else None) for column, kind in contract.columns.items()
+    ]
+    changed_at = sa.column(CHANGED_BY[name], sa.DateTime())
+    query = sa.select(*columns).select_from(sa.table(name)).order_by(changed_at, sa.column(contract.primary_key or ""))
+    if known is not None:
+        since = dt.datetime.fromtimestamp(guards.lagged(known, LAG), dt.UTC).replace(tzinfo=None)
+        query = query.where(changed_at >= since)
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    try:
+        if not sa.inspect(engine).has_table(name):
+            return
+        with engine.connect() as connection:
+            for chunk in connection.execute(query).mappings().partitions(10_000):
+                yield [{key: _zoned(value) for key, value in row.items()} for row in chunk]
+    except sa.exc.SQLAlchemyError as failure:
+        raise SourceError(f"The delivery ledger {LEDGER} cannot be read ({type(failure).__name__}).") from None
+    finally:
+        engine.dispose()
+
+
+def _zoned(value: Any) -> Any:
+    """Times of the ledger are UTC without saying so."""
+    return value.replace(tzinfo=dt.UTC) if isinstance(value, dt.datetime) else value
+
+
+def _unix(value: dt.datetime) -> float:
+    return value.timestamp()

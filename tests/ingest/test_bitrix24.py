@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+import silos
+from conftest import NOW, Ingest, Vendors, conserved
+from silos import DAY, NOW_UNIX
+
+from ingest import bitrix24
+from sandbox.store import Store
+
+
+def put_deals(store: Store, deals: list[dict[str, object]]) -> None:
+    silos.put(store, "bitrix24.deals", deals, created="createdTime", updated="updatedTime")
+
+
+def extracted(result: object, table: str) -> int:
+    return next(item.rows_extracted for item in result.tables if item.table_name == table)  # type: ignore[attr-defined]
+
+
+def batches(vendors: Vendors) -> int:
+    return sum(count for (_, _, path, _), count in vendors.requests().items() if path == "/batch")
+
+
+def test_the_first_load_holds_what_the_portal_has_in_few_requests(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    put_deals(store, [silos.deal(n, NOW_UNIX - 40 * DAY + n) for n in range(100, 5200)])
+    result = ingest("bitrix24")
+    assert result.ok
+    assert conserved(result)
+    for name in (*bitrix24.ENTITY_TYPES, "statuses"):
+        assert ingest.count(f"raw_bitrix24.{name}") == store.count(f"bitrix24.{name}"), name
+    # 5,105 deals are 103 pages of 50, fifty to a batch; the other types take one each, and one counts
+    assert batches(vendors) == 3 + 3 + 1
+    assert ingest.rows("select uf_crm_account_id, opportunity, updated_time from raw_bitrix24.deals where id = 100") == [
+        ("acc_100", 990.5, dt.datetime.fromtimestamp(NOW_UNIX - 40 * DAY + 100, dt.UTC).replace(tzinfo=None))
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 49, 50, 51, 99, 100, 101, 2500, 2501])
+def test_lists_end_where_they_end(ingest: Ingest, vendors: Vendors, store: Store, count: int) -> None:
+    for number in range(1, 6):
+        store.delete("bitrix24.deals", str(number))
+    put_deals(store, [silos.deal(n * 7, NOW_UNIX - 40 * DAY + n) for n in range(1, count + 1)])
+    assert ingest("bitrix24").ok
+    assert ingest.count("raw_bitrix24.deals") == count
+
+
+def test_a_second_load_reads_what_changed(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    put_deals(store, [silos.deal(n, NOW_UNIX - 40 * DAY + n * 60) for n in range(100, 400)])
+    ingest("bitrix24")
+    put_deals(store, [silos.deal(150, NOW_UNIX - 100, stageId="WON")])
+    result = ingest("bitrix24")
+    assert extracted(result, "deals") < 20
+    assert ingest.rows("select stage_id from raw_bitrix24.deals where id = 150") == ["WON"]
+
+
+def test_a_change_within_the_cursors_own_second_is_not_lost(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    at = NOW_UNIX - 3600
+    put_deals(store, [silos.deal(100, at)])
+    ingest("bitrix24")
+    put_deals(store, [silos.deal(100, at, stageId="WON"), silos.deal(101, at)])
+    ingest("bitrix24")
+    assert ingest.rows("select id, stage_id from raw_bitrix24.deals where id >= 100 order by id") == [
+        (100, "WON"),
+        (101, "NEW"),
+    ]
+
+
+def test_a_change_that_becomes_visible_late_is_not_lost(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    put_deals(store, [silos.deal(100, NOW_UNIX - 10)])
+    ingest("bitrix24")
+    put_deals(store, [silos.deal(1, NOW_UNIX - 400, stageId="LOSE")])
+    ingest("bitrix24")
+    assert ingest.rows("select stage_id from raw_bitrix24.deals where id = 1") == ["LOSE"]
+
+
+def test_an_item_from_the_future_moves_no_cursor(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    put_deals(store, [silos.deal(100, 4_102_444_800)])
+    ingest("bitrix24")
+    put_deals(store, [silos.deal(1, NOW_UNIX - 30, stageId="WON")])
+    ingest("bitrix24")
+    assert ingest.rows("select stage_id from raw_bitrix24.deals where id = 1") == ["WON"]
+
+
+def test_items_that_vanish_are_deleted_at_once_when_the_count_tells(
+    ingest: Ingest, vendors: Vendors, store: Store
+) -> None:
+    put_deals(store, [silos.deal(n, NOW_UNIX - 40 * DAY + n * 60) for n in range(100, 160)])
+    ingest("bitrix24")
+    store.delete("bitrix24.deals", "120")
+    assert ingest("bitrix24").ok
+    assert ingest.count("raw_bitrix24.deals where id = 120") == 0
+    assert ingest.count("raw_bitrix24.deals") == 64
+
+
+def test_items_whose_vanishing_the_count_hides_are_deleted_by_the_weekly_sweep(
+    ingest: Ingest, vendors: Vendors, store: Store
+) -> None:
+    ingest("bitrix24")
+    store.delete("bitrix24.deals", "2")
+    put_deals(store, [silos.deal(100, NOW_UNIX - 30)])
+    ingest("bitrix24")
+    assert ingest.count("raw_bitrix24.deals where id = 2") == 1, "one came, one went: the count cannot tell"
+    store.set_now(NOW_UNIX + 8 * DAY)
+    ingest("bitrix24", NOW + dt.timedelta(days=8))
+    assert ingest.count("raw_bitrix24.deals where id = 2") == 0
+
+
+def test_a_portal_that_suddenly_lists_next_to_nothing_deletes_nothing(
+    ingest: Ingest, vendors: Vendors, store: Store
+) -> None:
+    put_deals(store, [silos.deal(n, NOW_UNIX - 40 * DAY + n * 60) for n in range(100, 160)])
+    ingest("bitrix24")
+    for number in range(100, 158):
+        store.delete("bitrix24.deals", str(number))
+    refused = ingest("bitrix24")
+    assert "the rows loaded before are kept" in str(refused.error)
+    assert ingest.count("raw_bitrix24.deals") == 65
+
+
+def test_rows_missing_in_the_warehouse_make_the_list_start_over(
+    ingest: Ingest, vendors: Vendors, store: Store
+) -> None:
+    put_deals(store, [silos.deal(n, NOW_UNIX - 40 * DAY + n * 60) for n in range(100, 160)])
+    ingest("bitrix24")
+    ingest.change("delete from raw_bitrix24.deals where id >= 110")
+    ingest("bitrix24")
+    assert ingest.count("raw_bitrix24.deals") == 65
+
+
+def test_a_list_shorter_than_the_portals_own_count_is_refused(
+    ingest: Ingest, vendors: Vendors, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_deals(store, [silos.deal(n, NOW_UNIX - 40 * DAY + n * 60) for n in range(100, 200)])
+    monkeypatch.setattr("ingest.bitrix24.Portal.pages", lambda *_arguments, **_named: iter([]))
+    refused = ingest("bitrix24")
+    assert "0 rows where the vendor counts 105" in str(refused.error)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_being_too_fast_is_waited_out(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    vendors.misbehave(vendor="bitrix24", path="/batch", kind="status", status=503, times=2)
+    assert ingest("bitrix24").ok
+    assert ingest.count("raw_bitrix24.deals") == store.count("bitrix24.deals")
+
+
+def test_the_secret_of_the_webhook_is_in_no_result(
+    ingest: Ingest, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCES__BITRIX24__WEBHOOK_URL", f"{vendors.url}/bitrix24/rest/1/nosuchsecret")
+    result = ingest("bitrix24")
+    assert result.is_misconfigured
+    assert "nosuchsecret" not in str(result.error)
+    assert "SOURCES__BITRIX24__WEBHOOK_URL" in str(result.error)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import silos
+from conftest import NOW, Ingest, conserved
+
+DAY = silos.NOW.date()
+YESTERDAY = DAY - dt.timedelta(days=1)
+
+
+@pytest.fixture
+def bucket(data_dir: Path) -> Path:
+    return data_dir / "bucket" / "events"
+
+
+def days(ingest: Ingest) -> dict[dt.date, int]:
+    return dict(ingest.rows("select received_date, count(*) from raw_product.events group by all order by all"))
+
+
+def test_only_days_whose_files_changed_are_loaded_again(ingest: Ingest, bucket: Path) -> None:
+    silos.write_events(bucket, YESTERDAY, silos.event_rows(YESTERDAY, 30))
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 10))
+    first = ingest("product")
+    assert (first.rows_loaded, first.data_through_at) == (40, NOW)
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 25))
+    second = ingest("product")
+    assert second.rows_extracted == 25
+    assert days(ingest) == {YESTERDAY: 30, DAY: 25}
+    assert ingest("product").rows_extracted == 0
+
+
+def test_rows_that_arrive_late_in_a_second_file_of_an_old_day_are_loaded(ingest: Ingest, bucket: Path) -> None:
+    silos.write_events(bucket, YESTERDAY, silos.event_rows(YESTERDAY, 30))
+    ingest("product")
+    silos.write_events(bucket, YESTERDAY, silos.event_rows(YESTERDAY, 5, first=30), "part-1.parquet")
+    assert ingest("product").rows_loaded == 35
+    assert days(ingest) == {YESTERDAY: 35}
+
+
+def test_a_day_that_shrank_to_less_than_half_is_refused_and_kept(
+    ingest: Ingest, bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 100))
+    ingest("product")
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 3))
+    refused = ingest("product")
+    assert not refused.ok
+    assert "3 rows where the last good answer had 100" in str(refused.error)
+    assert days(ingest) == {DAY: 100}
+    monkeypatch.setenv("INGEST__SMALLEST_SHARE", "0.01")
+    assert ingest("product").ok
+    assert days(ingest) == {DAY: 3}
+
+
+def test_a_day_whose_folder_disappears_stays(ingest: Ingest, bucket: Path) -> None:
+    path = silos.write_events(bucket, YESTERDAY, silos.event_rows(YESTERDAY, 30))
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 10))
+    ingest("product")
+    path.unlink()
+    path.parent.rmdir()
+    assert ingest("product").ok
+    assert days(ingest) == {YESTERDAY: 30, DAY: 10}
+
+
+def test_an_unreadable_file_is_set_aside_and_the_other_days_are_loaded(ingest: Ingest, bucket: Path) -> None:
+    path = silos.write_events(bucket, YESTERDAY, silos.event_rows(YESTERDAY, 30))
+    path.write_bytes(path.read_bytes()[:200])
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 10))
+    result = ingest("product")
+    assert result.ok
+    assert conserved(result)
+    assert (result.rows_extracted, result.rows_loaded, result.rows_quarantined) == (11, 10, 1)
+    ((table, key, reason),) = ingest.quarantined("product")
+    assert (table, key) == ("events", f"received_date={YESTERDAY}/part-0.parquet")
+    assert reason.startswith("The file is no readable Parquet")
+
+
+def test_a_day_that_was_loaded_keeps_its_rows_when_one_of_its_files_breaks(ingest: Ingest, bucket: Path) -> None:
+    silos.write_events(bucket, DAY, silos.event_rows(DAY, 10))
+    broken = silos.write_events(bucket, DAY, silos.event_rows(DAY, 10, first=10), "part-1.parquet")
+    ingest("product")
+    content = broken.read_bytes()
+    broken.write_bytes(content[:100])
+    result = ingest("product")
+    assert conserved(result)
+    assert days(ingest) == {DAY: 20}
+    broken.write_bytes(content)
+    assert ingest("product").rows_loaded == 20
+    assert ingest.count("raw_ops.quarantine") == 1
+
+
+def test_rows_of_the_wrong_type_are_set_aside_with_their_payload(ingest: Ingest, bucket: Path) -> None:
+    rows = [
+        {"message_id": "m1", "event": "x", "received_at": "2026-11-01 05:00:00", "properties": {"a": 1}, "sdk": 3},
+        {"message_id": "m2", "event": "x", "received_at": "not a time", "properties": {"a": 2}, "sdk": 4},
+    ]
+    folder = bucket / f"received_date={DAY}"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "part-0.parquet")
+    result = ingest("product")
+    assert (result.rows_extracted, result.rows_loaded, result.rows_quarantined) == (2, 1, 1)
+    assert ingest.quarantined("product") == [("events", "", "received_at is not a time, not of type timestamp.")]
+    assert ingest.rows("select message_id, received_at, properties, sdk, product from raw_product.events") == [
+        ("m1", dt.datetime(2026, 11, 1, 5), '{"a":1}', "3", None)
+    ]
+
+
+def test_the_folder_decides_the_day_whatever_the_file_says(ingest: Ingest, bucket: Path) -> None:
+    rows = [{"message_id": "m1", "received_date": dt.date(2020, 1, 1)}]
+    folder = bucket / f"received_date={DAY}"
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "part-0.parquet")
+    ingest("product")
+    assert days(ingest) == {DAY: 1}
+
+
+def test_files_of_one_load_may_have_different_added_columns(ingest: Ingest, bucket: Path) -> None:
+    for day, column in ((YESTERDAY, "sdk"), (DAY, "build")):
+        folder = bucket / f"received_date={day}"
+        folder.mkdir()
+        pq.write_table(pa.Table.from_pylist([{"message_id": "m", column: "1"}]), folder / "part-0.parquet")
+    assert ingest("product").ok
+    assert ingest.rows("select sdk, build from raw_product.events order by received_date") == [("1", None), (None, "1")]
+
+
+def test_a_rewrite_with_the_same_size_is_noticed_by_its_time(ingest: Ingest, bucket: Path) -> None:
+    path = silos.write_events(bucket, DAY, silos.event_rows(DAY, 10))
+    ingest("product")
+    stat = path.stat()
+    os.utime(path, (stat.st_atime, stat.st_mtime + 1))
+    assert ingest("product").rows_extracted == 10
+
+
+def test_an_old_newest_day_says_how_far_the_events_reach(ingest: Ingest, bucket: Path) -> None:
+    silos.write_events(bucket, DAY - dt.timedelta(days=3), silos.event_rows(DAY, 1))
+    assert ingest("product").data_through_at == dt.datetime.combine(DAY - dt.timedelta(days=2), dt.time.min)
+
+
+def test_a_bucket_that_is_not_there_covers_nothing(ingest: Ingest, bucket: Path) -> None:
+    bucket.rmdir()
+    result = ingest("product")
+    assert not result.ok
+    assert "does not exist" in str(result.error)

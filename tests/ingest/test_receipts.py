@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from pathlib import Path
+
+import pytest
+from conftest import NOW, Ingest, conserved
+
+from activation.ledger import metadata
+from ingest import contracts
+
+SCHEMA = """
+create table deliveries (action_id text primary key, destination text, object text, action text, customer_id text,
+    occurrence_id text, state text, payload_hash text, first_planned_at datetime, acknowledged_at datetime,
+    vendor_reference text, attempt_count integer, updated_at datetime, payload text);
+create table attempts (attempt_id text primary key, action_id text, destination text, attempt_number integer,
+    started_at datetime, finished_at datetime, outcome text, status_code integer, reason text);
+"""
+
+
+@pytest.fixture
+def ledger(data_dir: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(data_dir / "ledger.sqlite", isolation_level=None)
+    connection.execute("pragma journal_mode = wal")
+    connection.executescript(SCHEMA)
+    return connection
+
+
+def deliver(ledger: sqlite3.Connection, action: str, at: dt.datetime, state: str = "acknowledged") -> None:
+    moment = at.isoformat(" ", timespec="microseconds")
+    ledger.execute("delete from deliveries where action_id = ?", [action])
+    ledger.execute(
+        "insert into deliveries (action_id, destination, state, updated_at, payload) values (?, 'make', ?, ?, 'private')",
+        [action, state, moment],
+    )
+    number = ledger.execute("select count(*) from attempts where action_id = ?", [action]).fetchone()[0] + 1
+    ledger.execute(
+        "insert into attempts (attempt_id, action_id, attempt_number, started_at, finished_at) values (?, ?, ?, ?, ?)",
+        [f"{action}-{number}", action, number, moment, moment],
+    )
+
+
+def test_a_ledger_that_does_not_exist_yet_is_empty(ingest: Ingest) -> None:
+    result = ingest("receipts")
+    assert result.ok
+    assert ingest.count("raw_receipts.deliveries") == 0
+
+
+def test_what_was_delivered_is_read_without_its_payload(ingest: Ingest, ledger: sqlite3.Connection) -> None:
+    deliver(ledger, "a1", NOW)
+    result = ingest("receipts")
+    assert conserved(result)
+    assert ingest.rows("select action_id, state, updated_at from raw_receipts.deliveries") == [("a1", "acknowledged", NOW)]
+    assert ingest.rows("select column_name from (describe raw_receipts.deliveries) where column_name = 'payload'") == []
+
+
+def test_later_loads_read_what_changed_also_within_the_same_second(ingest: Ingest, ledger: sqlite3.Connection) -> None:
+    deliver(ledger, "a1", NOW - dt.timedelta(days=1))
+    deliver(ledger, "a2", NOW, state="sending")
+    ingest("receipts")
+    deliver(ledger, "a2", NOW)
+    deliver(ledger, "a3", NOW)
+    result = ingest("receipts")
+    assert {table.table_name: table.rows_extracted for table in result.tables} == {"deliveries": 2, "attempts": 3}
+    assert ingest.rows("select action_id, state from raw_receipts.deliveries order by 1") == [
+        ("a1", "acknowledged"),
+        ("a2", "acknowledged"),
+        ("a3", "acknowledged"),
+    ]
+
+
+def test_a_ledger_that_cannot_be_read_fails_with_a_sentence(ingest: Ingest, data_dir: Path) -> None:
+    (data_dir / "ledger.sqlite").write_bytes(b"no database at all, just some bytes" * 100)
+    assert ingest("receipts").error == "The delivery ledger ledger.sqlite cannot be read (DatabaseError)."
+
+
+def test_the_contract_names_only_columns_that_the_ledger_has() -> None:
+    for name, contract in contracts.load("receipts").items():
+        assert set(contract.columns) <= set(metadata.tables[name].columns.keys())
