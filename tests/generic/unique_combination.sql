@@ -1,0 +1,11 @@
+-- No two rows agree on all the columns: the grain of a model with a composite key.
+{% test unique_combination(model, columns) %}
+
+select
+    {{ columns | join(', ') }},
+    count(*) as row_count
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+
+{% endtest %}
