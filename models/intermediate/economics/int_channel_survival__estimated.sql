@@ -1,0 +1,186 @@
+-- One row per channel (and 'all') and month of tenure up to the horizon: how many were there, how many could be lost
+-- and were, what one of those who are there is worth, and the share that survives until then.
+-- The estimate of lifetime value is sum(survival x mean margin x discount): discrete Kaplan-Meier times the mean
+-- margin among those still there (Lin, Feuer, Etzioni and Wax 1997), which is right under censoring and lets revenue
+-- and churn depend on each other.
+-- Hazard: beyond the last month with enough customers at risk nothing is known. There the mean hazard and margin of
+-- the last months stand in (is_observed is false), and channel_economics says which share of the value that is.
+
+with
+
+tenures as (
+
+    select * from {{ ref('int_customer_tenures__observed') }}
+
+),
+
+-- every customer counts in their channel and in 'all'
+cells as (
+
+    select
+        channel,
+        month_of_tenure,
+        is_at_risk,
+        is_lost,
+        margin_cents
+    from tenures
+
+    union all
+
+    select
+        'all' as channel,
+        month_of_tenure,
+        is_at_risk,
+        is_lost,
+        margin_cents
+    from tenures
+
+),
+
+months_of_tenure as (
+
+    select cast(month_of_tenure as integer) as month_of_tenure
+    from (select {{ numbers(0, (economics_setting('ltv_horizon_months') | int) - 1) }} as month_of_tenure) as counted
+
+),
+
+counted as (
+
+    select
+        channel,
+        month_of_tenure,
+        count(*) as customers_there,
+        count(*) filter (where is_at_risk) as customers_at_risk,
+        count(*) filter (where is_lost) as customers_lost,
+        cast(sum(margin_cents) as bigint) as margin_cents
+    from cells
+    group by channel, month_of_tenure
+
+),
+
+-- the last month of tenure before the number at risk first falls below what an estimate needs (in a small channel:
+-- below one)
+support as (
+
+    select
+        channel,
+        coalesce(
+            min(month_of_tenure) filter (
+                where customers_at_risk < case
+                    when customers_at_start >= {{ economics_setting('ltv_min_at_risk') }}
+                        then {{ economics_setting('ltv_min_at_risk') }}
+                    else 1
+                end
+            ) - 1,
+            max(month_of_tenure)
+        ) as last_observed_month
+    from (
+        select
+            *,
+            max(customers_at_risk) over (partition by channel) as customers_at_start
+        from counted
+    ) as with_start
+    group by channel
+
+),
+
+tails as (
+
+    select
+        counted.channel,
+        support.last_observed_month,
+        sum(counted.customers_there) as tail_there,
+        sum(counted.customers_at_risk) as tail_at_risk,
+        sum(counted.customers_lost) as tail_lost,
+        sum(counted.margin_cents) as tail_margin_cents
+    from counted
+    inner join support on counted.channel = support.channel
+    where
+        counted.month_of_tenure between
+        support.last_observed_month - {{ economics_setting('ltv_tail_months') }} + 1 and support.last_observed_month
+    group by counted.channel, support.last_observed_month
+
+),
+
+filled as (
+
+    select
+        tails.channel,
+        months_of_tenure.month_of_tenure,
+        tails.last_observed_month,
+        months_of_tenure.month_of_tenure <= tails.last_observed_month as is_observed,
+        months_of_tenure.month_of_tenure between
+        tails.last_observed_month - {{ economics_setting('ltv_tail_months') }} + 1
+        and tails.last_observed_month as is_in_tail_window,
+        coalesce(counted.customers_there, 0) as customers_there,
+        coalesce(counted.customers_at_risk, 0) as customers_at_risk,
+        coalesce(counted.customers_lost, 0) as customers_lost,
+        coalesce(counted.margin_cents, 0) as margin_cents,
+        tails.tail_there,
+        tails.tail_at_risk,
+        cast(tails.tail_lost as double) / nullif(tails.tail_at_risk, 0) as tail_hazard,
+        cast(tails.tail_margin_cents as double) / nullif(tails.tail_there, 0) as tail_mean_margin_cents
+    from tails
+    cross join months_of_tenure
+    left join counted
+        on
+            tails.channel = counted.channel
+            and months_of_tenure.month_of_tenure = counted.month_of_tenure
+
+),
+
+rated as (
+
+    select
+        *,
+        case
+            when is_observed then cast(customers_lost as double) / nullif(customers_at_risk, 0)
+            else tail_hazard
+        end as hazard,
+        case
+            when is_observed then cast(margin_cents as double) / nullif(customers_there, 0)
+            else tail_mean_margin_cents
+        end as mean_margin_cents,
+        power(1 + {{ economics_setting('ltv_annual_discount_rate') }}, -month_of_tenure / 12.0) as discount
+    from filled
+
+),
+
+-- survival to the beginning of the month; a month in which everybody left ends it (ln(0) has no value)
+survived as (
+
+    select
+        *,
+        case
+            when coalesce(max(case when hazard >= 1 then 1 else 0 end) over earlier, 0) = 1 then 0
+            else coalesce(exp(sum(ln(case when hazard < 1 then 1 - hazard else 1 end)) over earlier), 1)
+        end as survival
+    from rated
+    window earlier as (
+        partition by channel
+        order by month_of_tenure
+        rows between unbounded preceding and 1 preceding
+    )
+
+),
+
+valued as (
+
+    select
+        *,
+        survival * mean_margin_cents * discount as value_cents
+    from survived
+
+)
+
+select
+    *,
+    coalesce(
+        sum(value_cents) over (
+            partition by channel
+            order by month_of_tenure
+            rows between 1 following and unbounded following
+        ),
+        0
+    ) as later_value_cents
+from valued

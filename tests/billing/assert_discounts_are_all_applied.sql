@@ -1,0 +1,9 @@
+-- Guards int_subscription_states__historized, which takes off up to three recurring discounts at once: a fourth would
+-- be left out in silence and MRR would be too high.
+
+select
+    stripe_subscription_id,
+    valid_from,
+    discount_count
+from {{ ref('int_subscription_states__historized') }}
+where discount_count > 3

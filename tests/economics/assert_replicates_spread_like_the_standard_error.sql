@@ -1,0 +1,26 @@
+-- Guards the bootstrap's random numbers: over replicates the estimate must spread as its standard error says, within
+-- a third for channels with at least 100 customers. Weights that are correlated over replicates (an engine's own
+-- hash) shrink the spread to 0.6 of it, and with it every interval.
+
+with
+
+spread as (
+
+    select
+        channel,
+        stddev_samp(ln(ltv_cents)) as replicate_error
+    from {{ ref('int_channel_replicates__estimated') }}
+    where unit_kind = 'bucket' and ltv_cents > 0
+    group by channel
+
+)
+
+select
+    spread.channel,
+    spread.replicate_error,
+    intervals.ltv_se / intervals.ltv as influence_error
+from spread
+inner join {{ ref('int_channel_intervals__studentised') }} as intervals on spread.channel = intervals.channel
+where
+    intervals.customers >= 100
+    and spread.replicate_error / (intervals.ltv_se / intervals.ltv) not between 0.67 and 1.5
