@@ -1,0 +1,40 @@
+-- One row per occurrence and action of the playbook: permitted, or suppressed and why.
+-- Why it exists: what was not sent is as much an answer as what was. The reason is the first that applies, in the
+-- order of the seed suppression_reasons; holdout and arm are logged for every row, before caps and consent.
+
+with
+
+decisions as (
+
+    select * from {{ ref('int_actions__decided') }}
+
+)
+
+select
+    action_id,
+    customer_id,
+    action,
+    occurrence_id,
+    signal_id,
+    destination,
+    object,
+    owner_team,
+    cast(priority as bigint) as priority,
+    cast(template_version as bigint) as template_version,
+    mode,
+    arm,
+    holdout_shard,
+    is_in_holdout,
+    decision,
+    suppression_reason,
+    is_transactional as is_exempt_from_caps,
+    state_at_decision as lifecycle_state,
+    occurred_at,
+    detected_at,
+    decided_at,
+    expires_at,
+    is_open,
+    sent_at,
+    {{ data_through_at() }} as data_through_at,
+    {{ definition_version() }} as definition_version
+from decisions

@@ -1,0 +1,226 @@
+"""The steps of a run over a small warehouse; the silos and dbt are stood in for, the destinations are not needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pytest
+
+from activation.deliver import Tally
+from activation.ledger import Ledger
+from ingest import ops, tables
+from ingest.pipeline import SourceResult
+from lifecycle import alerts, dbt, publish, run, settings
+from lifecycle.settings import Places
+
+AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
+
+
+@pytest.fixture(autouse=True)
+def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build: dbt.Build) -> Any:
+    """A world in which silos answer, dbt builds, and the chat listens; tests change what they need."""
+    played = SimpleNamespace(
+        sources=[SourceResult("stripe", "ok", rows_loaded=10), SourceResult("zendesk", "ok", rows_loaded=5)],
+        built=good_build,
+        customers=200,
+        alerts=[],
+        tallies=[],
+    )
+
+    def extract(_settings: Any, *, run_id: Any, as_of: Any, sources: Any = None, progress: Any = None) -> Any:  # noqa: ARG001
+        with duckdb.connect(str(places.warehouse)) as connection:
+            tables.create_missing(connection)
+            ops.record(connection, "runs", [{"run_id": run_id, "as_of": as_of, "started_at": as_of}])
+            ops.record(
+                connection,
+                "extracts",
+                [
+                    {
+                        "extract_id": f"{run_id}-{result.source}",
+                        "run_id": run_id,
+                        "source": result.source,
+                        "as_of": as_of,
+                        "status": "succeeded" if result.ok else "failed",
+                        "error": result.error,
+                    }
+                    for result in played.sources
+                ],
+            )
+        return played.sources
+
+    def build(_places: Any, _as_of: Any, _progress: Any, *, arguments: Any = (), inherited: Any = ()) -> Any:  # noqa: ARG001
+        fill(customers=played.customers)
+        return played.built
+
+    def send(text: Any) -> Any:
+        played.alerts.append(text)
+        return "The team's chat was told."
+
+    monkeypatch.setattr(run.extract, "run", extract)
+    monkeypatch.setattr(dbt, "build", build)
+    monkeypatch.setattr(alerts, "send", send)
+    monkeypatch.setattr(run, "deliver", lambda *_args, **_kwargs: played.tallies)
+    monkeypatch.setattr(settings, "places", lambda: places)
+    monkeypatch.setattr(settings, "check_all", lambda: None)
+    monkeypatch.setattr(settings, "destinations", lambda _time: {})
+    monkeypatch.setattr(settings, "policies", dict)
+    monkeypatch.setattr(run.clock, "as_of", lambda: AS_OF)
+    return played
+
+
+def whole(progress: Any) -> Any:
+    with run.started("run", progress, is_new=True) as this:
+        return run.everything(this)
+
+
+def log(places: Places) -> Any:
+    with duckdb.connect(str(places.warehouse)) as connection:
+        return connection.execute(
+            "select outcome, version, sha256, reason from raw_ops.publications order by published_at, run_id"
+        ).fetchall()
+
+
+def test_a_good_run_publishes_and_says_so_everywhere(places: Places, progress: Any, stage: Any) -> None:
+    summary = whole(progress)
+    assert (summary.exit_code, summary.version) == (0, publish.current_version(places))
+    assert stage.alerts == []
+    with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
+        published = connection.execute("select outcome, version, as_of from marts.publish_log").fetchall()
+        checks = connection.execute("select count(*) from marts.gate_results").fetchone()
+    assert published == [("published", summary.version, AS_OF)]
+    assert checks == (len(summary.verdict.checks),)
+
+
+def test_running_again_on_unchanged_data_changes_no_published_number(places: Places, progress: Any) -> None:
+    whole(progress)
+    whole(progress)
+    first, second = log(places)
+    assert first[1] != second[1]
+    assert first[2] == second[2]
+
+
+def test_a_shut_gate_publishes_nothing_alerts_and_exits_1(places: Places, progress: Any, stage: Any, node: Any) -> None:
+    good = whole(progress)
+    stage.customers = 999
+    stage.built.nodes.append(node("assert_mrr_adds_up", "fail", message="Got 7 results"))
+    summary = whole(progress)
+    assert summary.exit_code == 1
+    assert publish.current_version(places) == good.version
+    with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
+        assert connection.execute("select count(*) from marts.customer_lifecycle").fetchone() == (200,)
+    (alert,) = stage.alerts
+    assert "assert_mrr_adds_up" in alert
+    assert f"version {good.version} goes on serving" in alert
+    assert log(places)[-1][0] == "blocked"
+    assert "assert_mrr_adds_up" in " ".join(summary.messages)
+
+
+def test_a_mart_that_shrank_since_the_last_version_is_not_published(places: Places, progress: Any, stage: Any) -> None:
+    good = whole(progress)
+    stage.customers = 150
+    summary = whole(progress)
+    assert summary.exit_code == 1
+    assert "customer_lifecycle keeps its rows (150 rows, the version that serves has 200)" in summary.messages[0]
+    assert publish.current_version(places) == good.version
+
+
+def test_a_silo_that_is_down_is_said_the_others_are_published_and_it_exits_2(
+    places: Places, progress: Any, stage: Any
+) -> None:
+    stage.sources = [SourceResult("stripe", "failed", error="It does not answer."), stage.sources[1]]
+    summary = whole(progress)
+    assert summary.exit_code == 2
+    assert publish.current_version(places) == summary.version
+    assert "stripe gave nothing: It does not answer." in stage.alerts[0]
+    assert [check.name for check in summary.verdict.warnings] == ["stripe answered"]
+
+
+@pytest.mark.parametrize("trouble", [{"rejected": 1}, {"unknown": 1}, {"waiting": 1}, {"stopped": "401"}])
+def test_deliveries_that_did_not_arrive_make_it_exit_1_and_are_told(progress: Any, stage: Any, trouble: Any) -> None:
+    stage.tallies = [Tally("zendesk", acknowledged=3, **trouble)]
+    assert whole(progress).exit_code == 1
+    assert "zendesk" in stage.alerts[0]
+
+
+def test_a_run_that_died_before_the_flip_is_put_right_by_the_next(
+    places: Places, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole(progress)
+    serving = publish.current_version(places)
+
+    class Killed(BaseException):
+        """Nothing in the run can catch this, as nothing can catch a kill."""
+
+    def dies(*_args: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "_point", dies)
+        with pytest.raises(Killed):
+            whole(progress)
+    assert publish.current_version(places) == serving
+    assert [row[0] for row in log(places)] == ["published", "published"]
+    summary = whole(progress)
+    assert sorted(row[0] for row in log(places)) == ["abandoned", "published", "published"]
+    assert publish.current_version(places) == summary.version
+    assert len({row[2] for row in log(places)}) == 1
+
+
+def test_the_steps_one_by_one_come_to_the_same(places: Places, progress: Any, stage: Any) -> None:
+    with run.started("ingest", progress, is_new=True) as this:
+        run.ingest(this)
+    with run.started("build", progress, is_new=False) as this:
+        run.build(this)
+    with run.started("gate", progress, is_new=False) as this:
+        verdict = run.judge(this, run.last_build(this))
+    with run.started("publish", progress, is_new=False) as this:
+        assert run.verdict_of(this).checks != []
+        assert {check.name for check in run.verdict_of(this).checks} == {check.name for check in verdict.checks}
+        version = run.make_public(this, run.verdict_of(this))
+    assert publish.current_version(places) == version
+    assert stage.alerts == []
+
+
+@pytest.mark.parametrize("step", ["build", "gate", "publish"])
+def test_a_step_before_its_turn_says_which_comes_first(progress: Any, step: Any) -> None:
+    with pytest.raises(run.CannotRunError, match="lifecycle ingest"), run.started(step, progress, is_new=False):
+        pass
+
+
+def test_gate_and_publish_before_their_turn(progress: Any) -> None:
+    with run.started("ingest", progress, is_new=True) as this:
+        run.ingest(this)
+        with pytest.raises(run.CannotRunError, match="`lifecycle build` comes before"):
+            run.last_build(this)
+        with pytest.raises(run.CannotRunError, match="`lifecycle gate` comes before"):
+            run.verdict_of(this)
+
+
+def test_a_plan_leaves_everything_as_it_is(places: Places, progress: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "policies", dict)
+    whole(progress)
+    Ledger(places.ledger).close()
+    before = places.ledger.read_bytes()
+    planned, _, as_of = run.propose(places)
+    assert (len(planned), as_of) == (3, AS_OF)
+    assert places.ledger.read_bytes() == before
+    assert run.held_back(places) == [("celebrate", "no consent", 1)]
+
+
+def test_a_warehouse_that_is_open_elsewhere_is_said(places: Places) -> None:
+    script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(places.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "open\n"
+    with pytest.raises(run.CannotRunError, match="open in another program"), run.warehouse(places):
+        pass
+    other.communicate("")
+    with run.warehouse(places) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)

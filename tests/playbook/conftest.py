@@ -1,0 +1,149 @@
+"""The models of the playbook as compiled SQL, run on a DuckDB in memory, so that many small worlds cost little."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PROJECT = Path(__file__).parents[2]
+AS_OF = "2026-03-01 00:00:00"
+CATALOG = "playbook"
+DETECTION = (
+    "int_signals__defined",
+    "int_silos__observed",
+    "int_activity__daily_edged",
+    "int_behaviours__unioned",
+    "int_signals__first",
+    "int_signals__every",
+    "int_signals__count_within",
+    "int_signals__absence",
+    "int_signals__stopped",
+    "int_signals__restarted",
+    "int_signals__occurred",
+    "int_signals__detected",
+)
+MACHINE = ("int_lifecycle__moved", "int_lifecycle__dated")
+DECISIONS = ("int_deliveries__committed", "int_actions__proposed", "int_actions__decided")
+INPUTS = """
+    create schema staging;
+    create schema intermediate;
+    create schema seeds;
+    create table staging.stg_ops__extracts (
+        source varchar, as_of timestamp, status varchar, data_through_at timestamp
+    );
+    create table staging.stg_receipts__deliveries (
+        action_id varchar, customer_id varchar, action varchar, occurrence_id varchar, destination varchar,
+        delivery_state varchar, first_planned_at timestamp, acknowledged_at timestamp
+    );
+    create table intermediate.int_events__attributed (
+        event_id varchar, customer_id varchar, user_id varchar, product varchar, event_name varchar,
+        is_qualifying boolean, occurred_at timestamp, received_at timestamp, properties varchar
+    );
+    create table intermediate.int_billing_behaviours__derived (
+        customer_id varchar, behaviour varchar, occurred_at timestamp, event_id varchar, properties varchar
+    );
+    create table intermediate.int_support_behaviours__derived as
+        select * from intermediate.int_billing_behaviours__derived;
+    create table intermediate.int_crm_behaviours__derived as
+        select * from intermediate.int_billing_behaviours__derived;
+    create table intermediate.int_customers__resolved (customer_id varchar, first_seen_at timestamp);
+    create table intermediate.int_customer_marketing__current (
+        customer_id varchar, primary_user_id varchar, primary_email varchar, has_consent boolean,
+        crm_deal_id varchar, open_deal_id varchar, crm_deal_stage_id varchar
+    );
+"""
+
+
+class Playbook:
+    """The compiled models and a database to run them in. Seeds start as the repository ships them."""
+
+    def __init__(self, compiled: dict[str, str]) -> None:
+        self.compiled = compiled
+        self.connection = duckdb.connect()
+        self.connection.execute(f"attach ':memory:' as {CATALOG}; use {CATALOG}")
+        self.connection.execute(INPUTS)
+        self.load_seeds()
+
+    def load_seeds(self) -> None:
+        """Every seed of the playbook, with empty fields as null and types as DuckDB sees them, ids as text."""
+        for path in sorted((PROJECT / "seeds" / "playbook").glob("*.csv")):
+            self.connection.execute(
+                f"create or replace table seeds.{path.stem} as select * from read_csv(?, header = true)", [str(path)]
+            )
+
+    def fill(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Replace the rows of a table."""
+        self.connection.execute(f"delete from {table}")
+        if rows:
+            columns = [pa.array(list(column)) for column in zip(*rows, strict=True)]
+            incoming = pa.Table.from_arrays(columns, names=[f"column{index}" for index in range(len(columns))])
+            self.connection.register("incoming", incoming)
+            self.connection.execute(f"insert into {table} select * from incoming")
+            self.connection.unregister("incoming")
+
+    def build(self, models: Sequence[str]) -> None:
+        """Build these models, in this order."""
+        for model in models:
+            self.connection.execute(f"create or replace table intermediate.{model} as {self.compiled[model]}")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query gives."""
+        return self.connection.execute(query).fetchall()
+
+
+@functools.cache
+def read_seed(name: str) -> list[dict[str, str]]:
+    """A seed as the repository ships it; everything is text, an empty field is an empty text."""
+    with (PROJECT / "seeds" / "playbook" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The SQL that dbt makes of the models, at a fixed as_of."""
+    folder = tmp_path_factory.mktemp("playbook")
+    models = (*DETECTION, *MACHINE, *DECISIONS)
+    command = [str(Path(sys.executable).with_name("dbt")), "compile", "--quiet", "--threads", "1"]
+    command += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+    command += ["--vars", f"{{as_of: '{AS_OF}'}}", "--select", *models]
+    environment = {**os.environ, "LIFECYCLE_WAREHOUSE": str(folder / f"{CATALOG}.duckdb")}
+    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
+    assert set(models) <= set(found)
+    return found
+
+
+@pytest.fixture
+def playbook(compiled: dict[str, str]) -> Iterator[Playbook]:
+    """A playbook with empty inputs."""
+    book = Playbook(compiled)
+    yield book
+    book.connection.close()
+
+
+@pytest.fixture(scope="module")
+def shared_playbook(compiled: dict[str, str]) -> Iterator[Playbook]:
+    """The same for property tests, which run many examples in one database and fill every input anew."""
+    book = Playbook(compiled)
+    yield book
+    book.connection.close()
+
+
+@pytest.fixture(scope="session")
+def seed_reader() -> Any:
+    """How tests read a seed."""
+    return read_seed

@@ -1,0 +1,114 @@
+"""The state machine against a plain loop over the signals, with the transitions that the repository ships."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+AS_OF = datetime(2026, 3, 1)  # noqa: DTZ001 - the as_of that conftest compiles with
+ORIGIN = datetime(2025, 6, 1)  # noqa: DTZ001 - the warehouse is naive UTC
+CUSTOMERS = 300
+DETECTED = (
+    "signal_id varchar, customer_id varchar, occurrence_id varchar, outcome varchar, occurred_at timestamp,"
+    " detected_at timestamp, proving_event_ids varchar"
+)
+
+Occurrence = tuple[str, str, str, str, datetime, datetime, str]
+Stay = tuple[str, int, str, "str | None", "str | None", datetime, "datetime | None"]
+
+
+def fold(customer: str, first_seen: datetime, occurrences: list[Occurrence], seeds: Any) -> list[Stay]:
+    """The stays of one customer: state by state, signal by signal."""
+    moves = {(row["from_state"], row["signal_id"]): row for row in seeds("lifecycle_transitions")}
+    priority = {row["signal_id"]: int(row["priority"]) for row in moves.values()}
+    interrupts = {row["state"] for row in seeds("lifecycle_states") if row["is_interruption"] == "true"}
+    (state,) = (row["state"] for row in seeds("lifecycle_states") if row["is_initial"] == "true")
+    mine = [each for each in occurrences if each[1] == customer and each[3] == "fired" and each[0] in priority]
+    mine.sort(key=lambda each: (each[4], priority[each[0]], each[0], each[2]))
+    entered: list[tuple[str, str | None, str | None, datetime]] = [
+        (state, None, None, min([first_seen, *(each[4] for each in mine)]))
+    ]
+    interrupted: list[str] = []
+    for occurrence in mine:
+        move = moves.get((state, occurrence[0]))
+        if move is None:
+            continue
+        target = interrupted[0] if move["to_state"] == "resume" else move["to_state"]
+        if target not in interrupts:
+            interrupted = []
+        elif state not in interrupts:
+            interrupted = [state]
+        entered.append((target, state, occurrence[2], occurrence[4]))
+        state = target
+    ends = [*(each[3] for each in entered[1:]), None]
+    return [
+        (customer, number, where, before, proof, start, end)
+        for number, ((where, before, proof, start), end) in enumerate(zip(entered, ends, strict=True), start=1)
+    ]
+
+
+def random_life(rng: random.Random, signals: list[str]) -> tuple[list[tuple[str, datetime]], list[Occurrence]]:
+    """Customers and their occurrences, on few distinct instants so that ties are common."""
+    customers = [(f"c{number}", ORIGIN + timedelta(days=rng.randrange(30))) for number in range(CUSTOMERS)]
+    occurrences: list[Occurrence] = []
+    for customer, _ in customers:
+        for _ in range(rng.randrange(90)):
+            at = ORIGIN + timedelta(days=rng.randrange(60))
+            key = f"{rng.getrandbits(64):016x}"
+            outcome = "unknown" if rng.random() < 0.1 else "fired"
+            occurrences.append((rng.choice(signals), customer, key, outcome, at, at + timedelta(hours=5), f"e{key}"))
+    return customers, occurrences
+
+
+def histories(playbook: Any, customers: list[tuple[str, datetime]], occurrences: list[Occurrence]) -> list[Any]:
+    """The stays by the models."""
+    playbook.connection.execute(f"create or replace table intermediate.int_signals__detected ({DETECTED})")
+    playbook.fill("intermediate.int_signals__detected", occurrences)
+    playbook.fill("intermediate.int_customers__resolved", customers)
+    playbook.build(["int_lifecycle__moved", "int_lifecycle__dated"])
+    return playbook.rows(
+        "select customer_id, state_sequence, state, state_before, occurrence_id, valid_from, valid_to"
+        " from intermediate.int_lifecycle__dated order by all"
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_stays_equal_a_fold_of_the_signals(playbook: Any, seed_reader: Any, seed: int) -> None:
+    rng = random.Random(seed)
+    signals = sorted({row["signal_id"] for row in seed_reader("signal_definitions")})
+    customers, occurrences = random_life(rng, signals)
+    expected = [stay for customer, seen in customers for stay in fold(customer, seen, occurrences, seed_reader)]
+    assert len(expected) > 4 * CUSTOMERS
+    assert {stay[2] for stay in expected} == {row["state"] for row in seed_reader("lifecycle_states")}
+
+    found = histories(playbook, customers, occurrences)
+    assert found == sorted(expected, key=lambda stay: stay[:2])
+
+    rng.shuffle(occurrences)
+    assert histories(playbook, customers, occurrences) == found
+
+
+def test_a_late_fact_changes_history_from_its_moment_on_and_not_before(playbook: Any) -> None:
+    seen = ORIGIN
+    day = timedelta(days=1)
+
+    def occurrence(signal: str, days: int) -> Occurrence:
+        at = ORIGIN + days * day
+        return (signal, "c1", signal, "fired", at, at + day, f"e_{signal}")
+
+    known = [occurrence("first_sign_up", 1), occurrence("subscription_started", 10), occurrence("churn", 60)]
+    before = histories(playbook, [("c1", seen)], known)
+    after = histories(playbook, [("c1", seen)], [*known, occurrence("first_envelope_signed", 20)])
+    assert [stay[2] for stay in before] == ["lead", "trial", "onboarding", "churned"]
+    assert [stay[2] for stay in after] == ["lead", "trial", "onboarding", "activated", "churned"]
+    assert after[:2] == before[:2]
+
+
+def test_recorded_at_says_when_it_was_known(playbook: Any) -> None:
+    learnt = ORIGIN + timedelta(days=9)
+    histories(playbook, [("c1", ORIGIN)], [("first_sign_up", "c1", "o1", "fired", ORIGIN, learnt, "e1")])
+    stays = playbook.rows("select state, effective_at, recorded_at from intermediate.int_lifecycle__dated order by all")
+    assert stays == [("lead", ORIGIN, AS_OF), ("trial", ORIGIN, learnt)]
