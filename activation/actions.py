@@ -1,0 +1,97 @@
+"""What is to be sent, and what became of it: the nouns that plan, ledger and destinations share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+def canonical(payload: str) -> str:
+    """The payload with sorted keys and no spaces, so that equal meaning has equal bytes.
+
+    Raises:
+        ValueError: if the payload is not a JSON object.
+    """
+    parsed = json.loads(payload)
+    if not isinstance(parsed, dict):
+        raise ValueError(f"A payload is a JSON object, got {type(parsed).__name__}.")  # noqa: TRY004 - bad data, not a bad call  # noqa: TRY004 - bad data, not a bad call
+    return json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One row of an `act_*` model: one message to one destination. Times are naive UTC.
+
+    `action_id` is a function of action, customer, occurrence and template version, so that it is the same on every
+    machine and in every run; it is what makes a repeated send recognisable.
+    """
+
+    action_id: str
+    destination: str
+    object: str
+    action: str
+    customer_id: str
+    occurrence_id: str
+    occurred_at: datetime
+    expires_at: datetime | None
+    priority: int
+    payload: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The payload, parsed."""
+        parsed: dict[str, Any] = json.loads(self.payload)
+        return parsed
+
+    @property
+    def payload_hash(self) -> str:
+        """sha256 of the payload's canonical form: key order and white space are not a change."""
+        return hashlib.sha256(canonical(self.payload).encode()).hexdigest()
+
+
+class State(StrEnum):
+    """Where a delivery stands in the ledger."""
+
+    PLANNED = "planned"  # wanted, nothing sent yet
+    SENDING = "sending"  # intent committed; found by the next run, it means that a process died here
+    ACKNOWLEDGED = "acknowledged"  # the vendor said yes
+    REJECTED = "rejected"  # the vendor said no to this payload; sending the same again is pointless
+    UNKNOWN = "unknown"  # sent, and nobody knows: resolved before it is sent again
+    WAITING = "waiting"  # surely not accepted (limit, refused connection); comes back by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one attempt came to. `reason` is one sentence without payload and secrets; `retry_after` is in seconds."""
+
+    state: State
+    reason: str = ""
+    status_code: int | None = None
+    vendor_reference: str | None = None
+    retry_after: float | None = None
+
+    @classmethod
+    def acknowledged(cls, reference: str | None, status_code: int | None = None, reason: str = "") -> Outcome:
+        """The vendor has it."""
+        return cls(State.ACKNOWLEDGED, reason, status_code, reference)
+
+    @classmethod
+    def rejected(cls, reason: str, status_code: int | None = None) -> Outcome:
+        """The vendor refuses this payload."""
+        return cls(State.REJECTED, reason, status_code)
+
+    @classmethod
+    def unknown(cls, reason: str, status_code: int | None = None) -> Outcome:
+        """It may or may not have arrived."""
+        return cls(State.UNKNOWN, reason, status_code)
+
+    @classmethod
+    def waiting(cls, reason: str, status_code: int | None = None, retry_after: float | None = None) -> Outcome:
+        """It surely did not arrive, and may be sent again."""
+        return cls(State.WAITING, reason, status_code, None, retry_after)

@@ -1,0 +1,139 @@
+"""What to send: desired actions against the ledger. A pure function; printing it is `lifecycle plan`.
+
+The comparison is with the payload that was last acknowledged, not with any payload ever seen: A, then B, then A again
+is three deliveries, and what failed comes back by construction because it was never acknowledged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from activation.actions import Action, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+
+class Verdict(StrEnum):
+    """What plan says about one desired action."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    RESUMED = "resumed"
+    UNCHANGED = "unchanged"
+    EXPIRED = "expired"
+    BLOCKED = "blocked"
+
+
+SENT_VERDICTS = frozenset({Verdict.NEW, Verdict.CHANGED, Verdict.RESUMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the ledger knows about one action. `action` carries the payload of the last intent."""
+
+    action: Action
+    state: State
+    payload_hash: str
+    acknowledged_hash: str | None
+    attempt_count: int
+    reason: str
+    not_before: datetime | None  # wall clock, naive UTC: the vendor asked not to be called earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a destination is treated.
+
+    `live` false is shadow mode: planned, shown, never sent. `resends_changes` says whether a changed payload of a
+    delivered action is sent again: right where we set a state (a deal's stage), wrong where we report a fact (an event,
+    a ticket), which happened once.
+    """
+
+    live: bool
+    resends_changes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One desired action and what is to happen with it."""
+
+    action: Action
+    verdict: Verdict
+    reason: str = ""
+    outcome_is_unknown: bool = False
+    not_before: datetime | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether sync will send it."""
+        return self.verdict in SENT_VERDICTS
+
+
+def plan(
+    desired: Iterable[Action], ledger: Mapping[str, Entry], policies: Mapping[str, Policy], as_of: datetime
+) -> list[Delivery]:
+    """The deliveries for these actions, in the order in which they should go out.
+
+    Urgent first (lowest `priority` number), then oldest occurrence; the action id breaks ties so that two plans over
+    the same data are equal. Actions that were sent with an unknown outcome and are no longer desired are taken up as
+    well: whether they arrived must be known.
+
+    Raises:
+        ValueError: if two desired actions share an id.
+    """
+    wanted: dict[str, Action] = {}
+    for action in desired:
+        if action.action_id in wanted:
+            raise ValueError(f"Action {action.action_id} is desired twice; action ids are unique over all act_ models.")
+        wanted[action.action_id] = action
+
+    deliveries = [_judge(action, ledger.get(action_id), policies, as_of) for action_id, action in wanted.items()]
+    deliveries += [
+        _judge(entry.action, entry, policies, as_of)
+        for action_id, entry in ledger.items()
+        if action_id not in wanted and entry.state in {State.SENDING, State.UNKNOWN}
+    ]
+    return sorted(deliveries, key=lambda each: (each.action.priority, each.action.occurred_at, each.action.action_id))
+
+
+def _judge(action: Action, entry: Entry | None, policies: Mapping[str, Policy], as_of: datetime) -> Delivery:
+    policy = policies.get(action.destination)
+    if policy is None:
+        return Delivery(action, Verdict.BLOCKED, f"There is no destination named {action.destination}.")
+    settled = _settled(action, entry, policy) if entry is not None else None
+    if settled is not None:
+        return settled
+    if action.expires_at is not None and action.expires_at <= as_of:
+        return Delivery(action, Verdict.EXPIRED, f"It was to be sent before {action.expires_at:%Y-%m-%d %H:%M} UTC.")
+    if not policy.live:
+        return Delivery(action, Verdict.BLOCKED, f"{action.destination} is in shadow mode.")
+    return _open(action, entry)
+
+
+def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
+    """What the vendor has decided already, or None."""
+    if entry.state is State.ACKNOWLEDGED:
+        if action.payload_hash == entry.acknowledged_hash:
+            return Delivery(action, Verdict.UNCHANGED, "Delivered before, with this payload.")
+        if not policy.resends_changes:
+            return Delivery(action, Verdict.UNCHANGED, "Delivered before; what happened is reported once.")
+    if entry.state is State.REJECTED and action.payload_hash == entry.payload_hash:
+        return Delivery(action, Verdict.BLOCKED, f"{action.destination} refused this payload: {entry.reason}")
+    return None
+
+
+def _open(action: Action, entry: Entry | None) -> Delivery:
+    """What has not come to an end."""
+    if entry is None or (entry.state is State.PLANNED and entry.attempt_count == 0):
+        return Delivery(action, Verdict.NEW)
+    if entry.state in {State.SENDING, State.UNKNOWN}:
+        # what may already be there must be repeated byte for byte: another body under the same key is refused
+        as_sent = replace(action, payload=entry.action.payload)
+        return Delivery(as_sent, Verdict.RESUMED, entry.reason, outcome_is_unknown=True, not_before=entry.not_before)
+    if entry.state in {State.PLANNED, State.WAITING}:
+        return Delivery(action, Verdict.RESUMED, entry.reason, not_before=entry.not_before)
+    return Delivery(action, Verdict.CHANGED)

@@ -1,0 +1,420 @@
+"""The command line. Exit codes: 0 done, 1 it ran and says no, 2 it could not run."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
+
+import duckdb
+import requests
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
+
+from activation.desired import DesiredError
+from ingest.errors import IngestError
+from lifecycle import publish, report, run, settings
+from lifecycle.clock import ClockError
+from lifecycle.dbt import DbtError
+from lifecycle.lock import HeldError
+from lifecycle.progress import Lines
+from sandbox.serve import ServerError
+from sandbox.world.parameters import WorldParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from activation.plan import Delivery
+    from lifecycle.gate import Verdict
+
+EXPECTED = (
+    settings.ConfigurationError,
+    ClockError,
+    DbtError,
+    DesiredError,
+    HeldError,
+    IngestError,
+    ServerError,
+    publish.PublishError,
+    run.CannotRunError,
+)
+
+app = typer.Typer(
+    help="Four silos into one governed customer table, and the right action out of it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+sandbox_app = typer.Typer(help="The four silos and the four destinations on this machine.", no_args_is_help=True)
+app.add_typer(sandbox_app, name="sandbox")
+
+FAULT = '{"vendor": "stripe", "kind": "silo_down"}'
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="A destination by name; may be repeated.")]
+
+
+@contextmanager
+def answering(*, as_json: bool) -> Iterator[Lines]:
+    """Run a command's body: what can be expected to go wrong ends in one sentence and exit code 2."""
+    try:
+        yield Lines(quiet=as_json)
+    except EXPECTED as error:
+        _fail(str(error), as_json=as_json)
+    except KeyboardInterrupt:
+        _fail("Interrupted; running it again goes on where this ended.", as_json=as_json)
+    except (OSError, duckdb.Error, SQLAlchemyError) as error:
+        # a full disk, a file that is no database: the kind says it, the text of a database error may hold data
+        where = _keep_traceback()
+        detail = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        _fail(f"It could not go on: {detail}. Details are in {where}.", as_json=as_json)
+
+
+@sandbox_app.command("generate")
+def sandbox_generate(
+    customers: Annotated[int, typer.Option(help="Accounts that sign up over the whole time.", min=1)] = 2000,
+    months: Annotated[int, typer.Option(help="Months of history.", min=1)] = 18,
+    events_per_day: Annotated[int, typer.Option(help="Mean number of product events a day.", min=1)] = 1820,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = 20250501,
+    as_json: Json = False,
+) -> None:
+    """Make a world: what the silos hold, and the truth about it. Replaces the one that is there."""
+    with answering(as_json=as_json) as progress:
+        places = settings.places()
+        from sandbox.serve import stop_running  # noqa: PLC0415
+
+        stop_running(places.data_dir)
+        with progress.step("generate the sandbox's world"):
+            _generate(places, WorldParameters(customers, months, events_per_day, seed))
+        _say({"data_dir": str(places.sandbox)}, f"The world is in {places.sandbox}.", as_json=as_json)
+
+
+@sandbox_app.command("serve")
+def sandbox_serve() -> None:
+    """Serve the world in the foreground until interrupted."""
+    with answering(as_json=False) as progress:
+        from sandbox.serve import announce, serve  # noqa: PLC0415
+
+        places = settings.places()
+        _ensure_world(places, progress)
+        serve(places.data_dir, _port(), on_started=announce)
+
+
+@sandbox_app.command("up")
+def sandbox_up(as_json: Json = False) -> None:
+    """Start the sandbox in the background, making its world first if there is none. Does nothing if it runs."""
+    with answering(as_json=as_json) as progress:
+        from sandbox.serve import ensure_running  # noqa: PLC0415
+
+        places = settings.places()
+        _ensure_world(places, progress)
+        url = ensure_running(places.data_dir, _port())
+        _say({"url": url}, f"The sandbox serves at {url}.", as_json=as_json)
+
+
+@sandbox_app.command("down")
+def sandbox_down(as_json: Json = False) -> None:
+    """Stop the sandbox in the background."""
+    with answering(as_json=as_json):
+        from sandbox.serve import stop_running  # noqa: PLC0415
+
+        was_running = stop_running(settings.places().data_dir)
+        text = "The sandbox is stopped." if was_running else "No sandbox was running."
+        _say({"was_running": was_running}, text, as_json=as_json)
+
+
+@sandbox_app.command("advance")
+def sandbox_advance(
+    days: Annotated[int, typer.Option(help="How many days the world lives on.", min=1, max=366)] = 1,
+    as_json: Json = False,
+) -> None:
+    """Let the world live on; what was delivered to it changes what happens."""
+    with answering(as_json=as_json) as progress:
+        from sandbox import generate, serve  # noqa: PLC0415
+
+        places = settings.places()
+        with progress.step(f"advance the sandbox's world by {days} day(s)"):
+            if serve.is_ours(serve.health(_port()), places.data_dir):
+                now = _steer("POST", "advance", {"days": days})["now"]
+            else:
+                if not serve.store_path(places.data_dir).exists():
+                    raise run.CannotRunError("There is no world yet: `lifecycle sandbox generate` makes one.")
+                generate.advance(places.data_dir, days)
+                now = None
+        _say({"now": now}, f"The world's clock shows {now}." if now else "The world lived on.", as_json=as_json)
+
+
+@sandbox_app.command("faults")
+def sandbox_faults(
+    rules: Annotated[str | None, typer.Argument(help=f"A rule or a list of rules as JSON, such as {FAULT}.")] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all rules.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tell the running sandbox to misbehave; without a rule, show the rules in force."""
+    with answering(as_json=as_json):
+        if clear:
+            found = _steer("DELETE", "faults")
+        elif rules is not None:
+            try:
+                wanted = json.loads(rules)
+            except ValueError as error:
+                raise run.CannotRunError(f"The rules are not JSON: {error}.") from None
+            found = _steer("POST", "faults", wanted)
+        else:
+            found = _steer("GET", "faults")
+        _say(found, "\n".join(json.dumps(rule) for rule in found) or "No faults.", as_json=as_json)
+
+
+@app.command("ingest")
+def ingest_command(
+    source: Annotated[list[str] | None, typer.Option(help="A source by name; may be repeated. None means all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read the silos into the raw tables."""
+    with answering(as_json=as_json) as progress:
+        with run.started("ingest", progress, is_new=True) as this, progress.step("ingest"):
+            results = run.ingest(this, source)
+        failed = [result for result in results if not result.ok]
+        _say(
+            {"run_id": this.run_id, "as_of": str(this.as_of), "sources": [_source(result) for result in results]},
+            f"{len(results) - len(failed)} of {len(results)} sources loaded.",
+            as_json=as_json,
+        )
+        if failed:
+            raise typer.Exit(2)
+
+
+@app.command("build")
+def build_command(
+    select: Annotated[str | None, typer.Option(help="A dbt selection; none means everything.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute every model as of the last ingest, and test it."""
+    with answering(as_json=as_json) as progress:
+        with run.started("build", progress, is_new=False) as this, progress.step("build"):
+            built = run.build(this, ("--select", select) if select else ())
+        failed = [f"{node.name}: {node.message}" for node in built.failed]
+        if built.problem:
+            failed.insert(0, built.problem)
+        text = "\n".join(failed) or f"{len(built.nodes)} nodes built and tested."
+        _say({"nodes": len(built.nodes), "failed": failed}, text, as_json=as_json)
+        if failed:
+            raise typer.Exit(1)
+
+
+@app.command("gate")
+def gate_command(as_json: Json = False) -> None:
+    """Judge the last build: may these numbers be shown?"""
+    with answering(as_json=as_json) as progress:
+        with run.started("gate", progress, is_new=False) as this, progress.step("gate"):
+            verdict = run.judge(this, run.last_build(this))
+        text = f"{verdict.passed} checks passed." if verdict.is_open else f"The gate is shut: {verdict.reason()}"
+        _say(_verdict(verdict), text, as_json=as_json)
+        if not verdict.is_open:
+            raise typer.Exit(1)
+
+
+@app.command("publish")
+def publish_command(as_json: Json = False) -> None:
+    """Publish the last build, if its gate is open."""
+    with answering(as_json=as_json) as progress:
+        with run.started("publish", progress, is_new=False) as this:
+            verdict = run.verdict_of(this)
+            if verdict.is_open:
+                with progress.step("publish"):
+                    version = run.make_public(this, verdict)
+                _say({"version": version}, f"Version {version} is published.", as_json=as_json)
+                return
+            message = run.refuse(this, verdict)
+        _say({"version": None, "reason": message}, message, as_json=as_json)
+        raise typer.Exit(1)
+
+
+@app.command("plan")
+def plan_command(as_json: Json = False) -> None:
+    """Say what `sync` would send, and what is held back and why. Changes nothing."""
+    with answering(as_json=as_json):
+        planned, _, as_of = run.propose(settings.places())
+        if as_json:
+            print(json.dumps({"as_of": str(as_of), "deliveries": [_delivery(each) for each in planned]}))  # noqa: T201
+        else:
+            _show_plan(planned, run.held_back(settings.places()), str(as_of))
+
+
+@app.command("sync")
+def sync_command(only: Only = None, as_json: Json = False) -> None:
+    """Deliver what the published file asks for."""
+    with answering(as_json=as_json) as progress:
+        unknown = sorted(set(only or ()) - set(settings.DESTINATIONS))
+        if unknown:
+            raise run.CannotRunError(
+                f"There is no destination {unknown[0]}; there are {', '.join(sorted(settings.DESTINATIONS))}."
+            )
+        with run.delivering("sync") as places, progress.step("activate"):
+            planned, tallies = run.activate(places, run.published_as_of(places), progress, only=only or ())
+        counts = Counter(str(each.verdict) for each in planned)
+        text = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "Nothing is desired."
+        _say({"verdicts": counts, "destinations": [_tally(tally) for tally in tallies]}, text, as_json=as_json)
+        if not all(tally.is_clean for tally in tallies):
+            raise typer.Exit(1)
+
+
+@app.command("run")
+def run_command(as_json: Json = False) -> None:
+    """The whole job once: ingest, build, gate, publish, activate."""
+    with answering(as_json=as_json) as progress:
+        with run.started("run", progress, is_new=True) as this:
+            summary = run.everything(this)
+            found = report.read(this.places)
+        if as_json:
+            print(json.dumps({**_summary(summary), "report": found.as_json()}))  # noqa: T201
+        else:
+            report.show(found, report.console())
+            for message in summary.messages:
+                Console(stderr=True, highlight=False).print(message, style="yellow", markup=False)
+        if summary.exit_code:
+            raise typer.Exit(summary.exit_code)
+
+
+@app.command("status")
+def status_command(as_json: Json = False) -> None:
+    """Show what is published and delivered now."""
+    with answering(as_json=as_json):
+        found = report.read(settings.places())
+        if as_json:
+            print(json.dumps(found.as_json()))  # noqa: T201
+        else:
+            report.show(found, report.console())
+
+
+def _fail(sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"error": sentence}))  # noqa: T201
+    else:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(sentence, style="red", markup=False)
+    raise typer.Exit(2)
+
+
+def _keep_traceback() -> Path:
+    try:
+        path = settings.places().data_dir / "last_error.log"
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+    except (OSError, settings.ConfigurationError):
+        return Path("the system's log")
+    return path
+
+
+def _say(value: Any, text: str, *, as_json: bool) -> None:
+    print(json.dumps(value) if as_json else text)  # noqa: T201
+
+
+def _port() -> int:
+    url = settings.SANDBOX_URL.read()
+    parts = urlsplit(url)
+    if parts.hostname not in {"127.0.0.1", "localhost"} or parts.port is None:
+        raise settings.ConfigurationError(
+            f"The setting {settings.SANDBOX_URL.name} '{url}' is no address on this machine with a port:"
+            f" {settings.SANDBOX_URL.how}."
+        )
+    return parts.port
+
+
+def _steer(method: str, path: str, body: Any = None) -> Any:
+    """One call of the sandbox's steering endpoints."""
+    url = settings.SANDBOX_URL.read().rstrip("/")
+    try:
+        answer = requests.request(method, f"{url}/_sandbox/{path}", json=body, timeout=600)
+        found = answer.json()
+    except (requests.RequestException, ValueError):
+        raise run.CannotRunError(f"No sandbox answers at {url}: start it with `lifecycle sandbox up`.") from None
+    if answer.status_code >= 400:
+        raise run.CannotRunError(str(found.get("error", found)))
+    return found
+
+
+def _generate(places: settings.Places, parameters: WorldParameters | None = None) -> None:
+    from sandbox.generate import generate  # noqa: PLC0415 - loads the whole simulation
+
+    generate(places.data_dir, parameters or WorldParameters())
+
+
+def _ensure_world(places: settings.Places, progress: Lines) -> None:
+    from sandbox.serve import store_path  # noqa: PLC0415
+
+    if not store_path(places.data_dir).exists():
+        with progress.step("generate the sandbox's world"):
+            _generate(places)
+
+
+def _source(result: Any) -> dict[str, Any]:
+    return {
+        "source": result.source,
+        "ok": result.ok,
+        "rows_loaded": result.rows_loaded,
+        "rows_quarantined": result.rows_quarantined,
+        "seconds": round(result.seconds, 2),
+        "error": result.error,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "is_open": verdict.is_open,
+        "passed": verdict.passed,
+        "warnings": [check.name for check in verdict.warnings],
+        "blocking": [{"check": check.name, "message": check.message} for check in verdict.blocking],
+    }
+
+
+def _tally(tally: Any) -> dict[str, Any]:
+    return {name: getattr(tally, name) for name in tally.__slots__}
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    action = delivery.action
+    return {
+        "action_id": action.action_id,
+        "destination": action.destination,
+        "action": action.action,
+        "customer_id": action.customer_id,
+        "verdict": str(delivery.verdict),
+        "reason": delivery.reason,
+    }
+
+
+def _summary(summary: run.Summary) -> dict[str, Any]:
+    return {
+        "run_id": summary.run_id,
+        "as_of": str(summary.as_of),
+        "exit_code": summary.exit_code,
+        "sources": [_source(result) for result in summary.sources],
+        "gate": _verdict(summary.verdict) if summary.verdict else None,
+        "version": summary.version,
+        "verdicts": Counter(str(each.verdict) for each in summary.planned),
+        "destinations": [_tally(tally) for tally in summary.tallies],
+        "messages": summary.messages,
+    }
+
+
+def _show_plan(planned: list[Delivery], held_back: list[tuple[str, str, int]], as_of: str) -> None:
+    console = report.console()
+    table = Table(title=f"Plan as of {as_of} UTC", title_justify="left", box=None, header_style="dim", pad_edge=False)
+    for column in ("destination", "action", "verdict", "number", "reason"):
+        table.add_column(column, justify="right" if column == "number" else "left")
+    counts = Counter((each.action.destination, each.action.action, str(each.verdict), each.reason) for each in planned)
+    for (destination, action, verdict, reason), number in sorted(counts.items()):
+        table.add_row(destination, action, verdict, f"{number:,}", reason)
+    for action, reason, number in held_back:
+        table.add_row("", action, "suppressed", f"{number:,}", reason)
+    console.print(table)
+    console.print(f"{sum(each.is_sent for each in planned):,} would be sent by `lifecycle sync`.")
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,241 @@
+"""dbt as a child of the run: build everything, then the source freshness, in one process that dies with the run.
+
+A child, so that its memory goes back when it ends and a killed run stops in the middle of a query. One process for both
+commands, because loading and parsing the project costs seconds. Run as `python -m lifecycle.dbt`, it is that child: it
+reads its order from the command line and writes one JSON object per line to the descriptor it was given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from lifecycle.lock import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from lifecycle.progress import Progress
+    from lifecycle.settings import Places
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What became of one node: `resource_type` is model, seed or test; `severity` is a test's."""
+
+    unique_id: str
+    name: str
+    resource_type: str
+    status: str
+    message: str
+    failures: int
+    seconds: float
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old one source table is at as_of, in hours, and dbt's verdict on it."""
+
+    source: str
+    table: str
+    status: str
+    age_hours: float | None
+    allowed_hours: float | None
+
+
+@dataclass(slots=True)
+class Build:
+    """Everything dbt said. `problem` is set when it could not even start its nodes."""
+
+    nodes: list[Node] = field(default_factory=list)
+    freshness: list[Freshness] = field(default_factory=list)
+    problem: str = ""
+
+    @property
+    def failed(self) -> list[Node]:
+        """Nodes that did not succeed, those skipped because of others left out."""
+        return [node for node in self.nodes if node.status not in GOOD_STATUSES and node.status != "skipped"]
+
+
+class DbtError(Exception):
+    """dbt could not do its work at all; the message is its own."""
+
+
+def build(
+    places: Places,
+    as_of: datetime,
+    progress: Progress,
+    *,
+    arguments: Sequence[str] = (),
+    inherited: Sequence[int] = (),
+) -> Build:
+    """Seeds, models and data tests at this as_of, then freshness. Unit tests belong to the test suite and are left out.
+
+    `arguments` are handed to `dbt build` as they are; `inherited` are descriptors that the child keeps open.
+
+    Raises:
+        DbtError: if dbt ended without saying how.
+    """
+    places.dbt.mkdir(parents=True, exist_ok=True)
+    reader, writer = os.pipe()
+    order = {
+        "parent": os.getpid(),
+        "out": writer,
+        "log_path": str(places.dbt / "logs"),
+        "arguments": _arguments(places, as_of),
+        "extra": list(arguments),
+    }
+    errors = places.dbt / "stderr.log"
+    with errors.open("wb") as stderr:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "lifecycle.dbt", json.dumps(order)],
+            cwd=PROJECT_DIR,
+            env={**os.environ, "LIFECYCLE_WAREHOUSE": str(places.warehouse), "DO_NOT_TRACK": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            pass_fds=(writer, *inherited),
+        )
+        os.close(writer)
+        try:
+            with os.fdopen(reader, encoding="utf-8") as lines:
+                found, is_complete = _listen(lines, progress)
+            child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
+    if not is_complete and not found.problem:
+        said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        raise DbtError(f"dbt ended with code {child.returncode}{': ' + said[-1] if said else ''}.")
+    return found
+
+
+def _arguments(places: Places, as_of: datetime) -> list[str]:
+    return [
+        "--project-dir", str(PROJECT_DIR),
+        "--profiles-dir", str(PROJECT_DIR),
+        "--target-path", str(places.dbt / "target"),
+        "--vars", json.dumps({"as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"}),
+    ]  # fmt: skip
+
+
+def _listen(lines: TextIO, progress: Progress) -> tuple[Build, bool]:
+    found = Build()
+    is_complete = False
+    for line in lines:
+        message = json.loads(line)
+        kind = message.pop("kind")
+        if kind == "progress":
+            progress.detail(message["text"])
+        elif kind == "node":
+            found.nodes.append(Node(**message))
+        elif kind == "freshness":
+            found.freshness.append(Freshness(**message))
+        elif kind == "problem":
+            found.problem = message["text"]
+        else:
+            is_complete = True
+    return found, is_complete
+
+
+def _child(order: dict[str, Any]) -> None:
+    die_with_parent(order["parent"])
+    with os.fdopen(order["out"], "w", encoding="utf-8") as out:
+
+        def say(kind: str, **message: Any) -> None:
+            out.write(json.dumps({"kind": kind, **message}) + "\n")
+            out.flush()
+
+        _work(order, say)
+
+
+def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - takes seconds, and only the child needs it
+
+    say("progress", text="reading the project")
+    quiet = ["--no-version-check", "--no-use-colors", "--log-level", "none", "--log-level-file", "info"]
+    common = [*quiet, "--log-path", str(order["log_path"])]
+    parsed: Any = dbtRunner(callbacks=[_reporter(say)]).invoke([*common, "parse", *order["arguments"]])
+    if not parsed.success:
+        say("problem", text=_words(parsed.exception))
+        return
+    runner = dbtRunner(manifest=parsed.result, callbacks=[_reporter(say)])
+    selection = ["--exclude-resource-type", "unit_test", *order["extra"]]
+    built: Any = runner.invoke([*common, "build", *order["arguments"], *selection])
+    fresh: Any = runner.invoke([*common, "source", "freshness", *order["arguments"]])
+    for answer in (built, fresh):
+        if answer.result is None:
+            say("problem", text=_words(answer.exception))
+            return
+    for result in built.result.results:
+        say("node", **_node(result))
+    for result in fresh.result.results:
+        say("freshness", **_freshness(result))
+    say("done")
+
+
+def _node(result: Any) -> dict[str, Any]:
+    node = result.node
+    return {
+        "unique_id": node.unique_id,
+        "name": node.name,
+        "resource_type": _text(node.resource_type),
+        "status": _text(result.status),
+        "message": (result.message or "").strip(),
+        "failures": result.failures or 0,
+        "seconds": result.execution_time,
+        "severity": _text(getattr(node.config, "severity", "")).lower(),
+    }
+
+
+def _freshness(result: Any) -> dict[str, Any]:
+    age = getattr(result, "age", None)
+    return {
+        "source": result.node.source_name,
+        "table": result.node.name,
+        "status": _text(result.status),
+        "age_hours": None if age is None else age / 3600,
+        "allowed_hours": _hours(getattr(getattr(result.node, "freshness", None), "error_after", None)),
+    }
+
+
+def _text(value: Any) -> str:
+    """Dbt's enumerations, or the text that some versions give instead."""
+    return str(getattr(value, "value", value) or "")
+
+
+def _hours(limit: Any) -> float | None:
+    if limit is None or not limit.count:
+        return None
+    return float(limit.count) * {"minute": 1 / 60, "hour": 1.0, "day": 24.0}[_text(limit.period)]
+
+
+def _words(error: BaseException | None) -> str:
+    text = " ".join(str(error or "dbt gave no reason").split())
+    return text if len(text) <= 1000 else text[:999] + "…"
+
+
+def _reporter(say: Callable[..., None]) -> Callable[[Any], None]:
+    def report(event: Any) -> None:
+        if event.info.name == "LogStartLine":
+            data = event.data
+            say("progress", text=f"{data.index} of {data.total}  {data.description}")
+
+    return report
+
+
+if __name__ == "__main__":
+    _child(json.loads(sys.argv[1]))

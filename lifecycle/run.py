@@ -1,0 +1,439 @@
+"""The whole job: lock, clock, ingest, build, gate, publish, activate. Every step can also be started by itself.
+
+A run may be killed at any moment. What it had loaded stays loaded (merges by key), a half-built version is swept away
+by the next run, the link still points at the last good version, and the ledger knows what may have been sent.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from activation.deliver import Budget, Tally, deliver
+from activation.desired import read_desired
+from activation.ledger import Ledger
+from activation.pacing import RunTime
+from activation.plan import Delivery, plan
+from ingest import extract, ops, tables
+from lifecycle import alerts, clock, dbt, gate, publish, settings
+from lifecycle.lock import held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from activation.actions import State
+    from activation.plan import Entry
+    from ingest.pipeline import SourceResult
+    from lifecycle.progress import Progress
+    from lifecycle.settings import Places
+
+MEMORY_LIMIT = "800MB"  # for counting and copying; the models are computed in dbt's process
+
+
+class CannotRunError(Exception):
+    """What was asked for cannot be done now; the message says why and what to do."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: where it keeps things, who it is, and at which instant it stands."""
+
+    places: Places
+    run_id: str
+    as_of: datetime
+    progress: Progress
+    lock: int
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of a run. `exit_code`: 0 done, 1 it ran and says no, 2 a silo or destination could not be reached."""
+
+    run_id: str
+    as_of: datetime
+    sources: list[SourceResult] = field(default_factory=list)
+    verdict: gate.Verdict | None = None
+    version: str | None = None
+    planned: list[Delivery] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    @property
+    def failed_sources(self) -> list[SourceResult]:
+        """Silos that gave nothing this time."""
+        return [source for source in self.sources if not source.ok]
+
+    @property
+    def exit_code(self) -> int:
+        """See the class."""
+        if self.verdict is not None and not self.verdict.is_open:
+            return 1
+        if self.failed_sources:
+            return 2
+        return 0 if all(tally.is_clean for tally in self.tallies) else 1
+
+
+@contextmanager
+def started(command: str, progress: Progress, *, is_new: bool) -> Iterator[Run]:
+    """Take the lock and find out where the run stands: now if it is new, else where the last one stood.
+
+    Raises:
+        HeldError: if another one is at work.
+        settings.ConfigurationError: if a setting is missing or wrong.
+        clock.ClockError: if the clock does not answer.
+        CannotRunError: if there was no run yet.
+    """
+    places = settings.places()
+    run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+    with held(places.lock, run_id, command) as lock:
+        settings.check_all()
+        if is_new:
+            as_of = clock.as_of()
+        else:
+            run_id, as_of = _last_run(places)
+        _tidy(places)
+        yield Run(places, run_id, as_of, progress, lock)
+
+
+@contextmanager
+def delivering(command: str) -> Iterator[Places]:
+    """Take the lock for delivering what is published; no silo and no warehouse is needed for that.
+
+    Raises:
+        HeldError: if another one is at work.
+        settings.ConfigurationError: if a setting is missing or wrong.
+    """
+    places = settings.places()
+    with held(places.lock, "of none", command):
+        yield places
+
+
+def everything(run: Run) -> Summary:
+    """The whole job. What fails on the way is in the summary; only what makes going on pointless is raised."""
+    summary = Summary(run.run_id, run.as_of)
+    run.progress.note(f"{run.run_id} stands at {run.as_of:%Y-%m-%d %H:%M} UTC")
+    with run.progress.step("ingest"):
+        summary.sources = ingest(run)
+    with run.progress.step("build"):
+        built = build(run)
+    with run.progress.step("gate"):
+        summary.verdict = judge(run, built)
+    if not summary.verdict.is_open:
+        summary.messages.append(refuse(run, summary.verdict))
+        return summary
+    with run.progress.step("publish"):
+        summary.version = make_public(run, summary.verdict)
+    with run.progress.step("activate"):
+        summary.planned, summary.tallies = activate(run.places, run.as_of, run.progress)
+    summary.messages += [message for message in (report_trouble(summary),) if message]
+    return summary
+
+
+def ingest(run: Run, sources: Sequence[str] | None = None) -> list[SourceResult]:
+    """Every silo into the raw tables; one that fails loses only itself."""
+
+    def say(source: str, sentence: str) -> None:
+        run.progress.detail(f"{source}: {sentence}")
+
+    results = extract.run(run.places, run_id=run.run_id, as_of=run.as_of, sources=sources, progress=say)
+    for result in results:
+        if result.ok:
+            aside = f", {result.rows_quarantined:,} set aside" if result.rows_quarantined else ""
+            run.progress.note(f"{result.source:<11}{result.rows_loaded:>11,} rows in {result.seconds:.1f} s{aside}")
+        else:
+            run.progress.note(f"{result.source:<11} failed: {result.error}")
+    return results
+
+
+def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
+    """Every model and data test at the run's as_of. What dbt said is kept for a later `gate`."""
+    with warehouse(run.places) as connection:
+        tables.create_missing(connection)
+    built = dbt.build(run.places, run.as_of, run.progress, arguments=arguments, inherited=(run.lock,))
+    kept = {"run_id": run.run_id, **asdict(built)}
+    (run.places.dbt / "build.json").write_text(json.dumps(kept), encoding="utf-8")
+    failed = built.failed
+    run.progress.note(
+        f"{sum(node.resource_type != 'test' for node in built.nodes)} models and seeds,"
+        f" {sum(node.resource_type == 'test' for node in built.nodes)} tests, {len(failed)} failed"
+    )
+    return built
+
+
+def last_build(run: Run) -> dbt.Build:
+    """What dbt said for this run.
+
+    Raises:
+        CannotRunError: if it was not built yet.
+    """
+    try:
+        kept = json.loads((run.places.dbt / "build.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        kept = {}
+    if kept.get("run_id") != run.run_id:
+        raise CannotRunError("The last run was not built yet: `lifecycle build` comes before `lifecycle gate`.")
+    return dbt.Build(
+        nodes=[dbt.Node(**node) for node in kept["nodes"]],
+        freshness=[dbt.Freshness(**each) for each in kept["freshness"]],
+        problem=kept["problem"],
+    )
+
+
+def judge(run: Run, built: dbt.Build) -> gate.Verdict:
+    """The gate's verdict, recorded check by check."""
+    with warehouse(run.places) as connection:
+        errors = dict(
+            connection.execute(
+                "select source, max(case when status <> 'succeeded' then coalesce(error, status) end)"
+                " from raw_ops.extracts where run_id = ? group by source",
+                [run.run_id],
+            ).fetchall()
+        )
+        verdict = gate.judge(
+            built,
+            errors,
+            gate.count_marts(connection, connection_name(run.places)),
+            _published_counts(connection, run.places),
+            gate.mart_columns(connection, connection_name(run.places)),
+            float(settings.SHRINK_TOLERANCE.read()),
+        )
+        ops.record(connection, "gate_checks", gate.as_rows(verdict, run.run_id, run.as_of, _now()))
+    run.progress.note(f"{verdict.passed} checks passed, {len(verdict.warnings)} warn, {len(verdict.blocking)} block")
+    return verdict
+
+
+def refuse(run: Run, verdict: gate.Verdict) -> str:
+    """Record that nothing was published and tell the team; the sentence for the person at the terminal."""
+    reason = verdict.reason()
+    with warehouse(run.places) as connection:
+        ops.record(connection, "publications", [_publication(run, verdict, "blocked", reason)])
+    serving = publish.current_version(run.places)
+    goes_on = f"version {serving} goes on serving" if serving else "there is no earlier version"
+    text = f"Nothing was published: {reason}"
+    told = alerts.send(f"Customer lifecycle, {run.run_id}: {text} ({goes_on})")
+    return f"{text} {goes_on[0].upper()}{goes_on[1:]}. {told}".rstrip()
+
+
+def make_public(run: Run, verdict: gate.Verdict) -> str:
+    """Publish this run's numbers; the version's name.
+
+    Raises:
+        publish.PublishError: if the candidate fails its audit. The version that serves goes on serving.
+    """
+    version = publish.version_name(run.as_of, run.run_id)
+    with warehouse(run.places) as connection:
+        name = connection_name(run.places)
+        relations = publish.measure(connection, name)
+        row = _publication(run, verdict, "published", "")
+        row |= {
+            "version": version,
+            "file_name": f"versions/{version}/{publish.FILE_NAME}",
+            "tables": len(relations),
+            "rows": sum(relation.rows for relation in relations if relation.name not in publish.VOLATILE),
+            "sha256": publish.content_digest(relations),
+        }
+        # written before the flip so that the published log knows its own version; _tidy corrects it after a crash
+        ops.record(connection, "publications", [row])
+        try:
+            publish.publish(connection, name, run.places, version, run.progress)
+        except publish.PublishError as error:
+            ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
+            raise
+    publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
+    run.progress.note(f"version {version}: {row['tables']} tables, {row['rows']:,} rows")
+    return version
+
+
+def propose(places: Places) -> tuple[list[Delivery], Mapping[str, Entry], datetime]:
+    """The plan over the published file and the ledger, without changing either; the ledger and the plan's as_of too."""
+    as_of = published_as_of(places)
+    ledger = Ledger(places.ledger)
+    try:
+        known = ledger.snapshot()
+    finally:
+        ledger.close()
+    return plan(read_desired(places.published_file), known, settings.policies(), as_of), known, as_of
+
+
+def held_back(places: Places) -> list[tuple[str, str, int]]:
+    """(action, reason, number) of the decisions that are suppressed and still in time, from the published file."""
+    with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
+        return connection.execute(
+            "select action, suppression_reason, count(*) from marts.action_decisions"
+            " where decision = 'suppressed' and is_open group by all order by all"
+        ).fetchall()
+
+
+def activate(
+    places: Places, as_of: datetime, progress: Progress, *, only: Sequence[str] = ()
+) -> tuple[list[Delivery], list[Tally]]:
+    """Deliver what the published file asks for; the plan, and what became of it per destination.
+
+    `only` names destinations; none means all.
+    """
+    time = RunTime(as_of)
+    ledger = Ledger(places.ledger)
+    served = settings.destinations(time)
+    try:
+        healed = ledger.heal(time.now())
+        if healed:
+            progress.note(f"{healed} deliveries of an earlier run have an unknown outcome and are resolved first")
+        planned = plan(read_desired(places.published_file), ledger.snapshot(), settings.policies(), as_of)
+        chosen = [each for each in planned if not only or each.action.destination in only]
+        total = sum(each.is_sent for each in chosen)
+        done = 0
+
+        def count(destination: str, state: State) -> None:
+            nonlocal done
+            done += 1
+            progress.detail(f"{done} of {total}  {destination} {state}")
+
+        budget = Budget(seconds=float(settings.DELIVERY_SECONDS.read()))
+        tallies = deliver(chosen, served, ledger, time, budget, on_progress=count)
+    finally:
+        for destination in served.values():
+            destination.close()
+        ledger.close()
+    for tally in tallies:
+        trouble = f", stopped: {tally.stopped}" if tally.stopped else ""
+        progress.note(
+            f"{tally.destination:<11}{tally.acknowledged:>6} delivered, {tally.rejected} rejected,"
+            f" {tally.unknown} unknown, {tally.waiting} waiting, {tally.requests} requests{trouble}"
+        )
+    return planned, tallies
+
+
+def report_trouble(summary: Summary) -> str:
+    """Tell the team's chat what did not go well in a run that published; the sentence for the terminal."""
+    troubles = [f"{source.source} gave nothing: {source.error}" for source in summary.failed_sources]
+    troubles += [
+        f"{tally.destination}: {tally.rejected} rejected, {tally.unknown} unknown, {tally.waiting} waiting"
+        + (f", stopped ({tally.stopped})" if tally.stopped else "")
+        for tally in summary.tallies
+        if not tally.is_clean
+    ]
+    if not troubles:
+        return ""
+    text = "; ".join(troubles)
+    told = alerts.send(f"Customer lifecycle, {summary.run_id}: published, but {text}.")
+    return f"{text}. {told}".rstrip()
+
+
+@contextmanager
+def warehouse(places: Places) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse for writing, alone.
+
+    Raises:
+        CannotRunError: if another program has it open.
+    """
+    try:
+        connection = duckdb.connect(str(places.warehouse), config={"memory_limit": MEMORY_LIMIT})
+    except duckdb.IOException:
+        raise CannotRunError(
+            f"The warehouse {places.warehouse} is open in another program; close it there. People and tools read"
+            f" {places.published_file} instead."
+        ) from None
+    with connection:
+        yield connection
+
+
+def connection_name(places: Places) -> str:
+    """How DuckDB calls the warehouse within a connection to it."""
+    return places.warehouse.stem
+
+
+def published_as_of(places: Places) -> datetime:
+    """The instant at which the published numbers stand.
+
+    Raises:
+        CannotRunError: if nothing is published.
+    """
+    path = places.published_file.resolve()
+    if not path.exists():
+        raise CannotRunError(
+            "Nothing is published yet: `lifecycle run` does it all, `lifecycle publish` the last step."
+        )
+    with duckdb.connect(str(path), read_only=True) as connection:
+        row = connection.execute("select max(as_of) from marts.publish_log where outcome = 'published'").fetchone()
+    if row is None or row[0] is None:
+        raise CannotRunError(f"{path} does not say at which instant it stands; publish again.")
+    found: datetime = row[0]
+    return found
+
+
+def verdict_of(run: Run) -> gate.Verdict:
+    """The verdict that `gate` recorded for this run.
+
+    Raises:
+        CannotRunError: if there is none.
+    """
+    with warehouse(run.places) as connection:
+        rows = connection.execute(
+            "select check_name, family, severity, outcome, message, silo, observed, expected"
+            " from raw_ops.gate_checks where run_id = ? order by check_id",
+            [run.run_id],
+        ).fetchall()
+    if not rows:
+        raise CannotRunError("The last run was not judged yet: `lifecycle gate` comes before `lifecycle publish`.")
+    return gate.Verdict([gate.Check(*row) for row in rows])
+
+
+def _last_run(places: Places) -> tuple[str, datetime]:
+    with warehouse(places) as connection:
+        tables.create_missing(connection)
+        row = connection.execute(
+            "select run_id, as_of from raw_ops.runs order by as_of desc, started_at desc, run_id desc limit 1"
+        ).fetchone()
+    if row is None:
+        raise CannotRunError("Nothing was loaded yet: `lifecycle ingest` comes first, or `lifecycle run` does it all.")
+    return row[0], row[1]
+
+
+def _tidy(places: Places) -> None:
+    """Correct what a killed run left: half-built versions, and a log that speaks of a flip that did not happen."""
+    publish.prune(places, int(float(settings.KEEP_VERSIONS.read())))
+    if not places.warehouse.exists():
+        return
+    with warehouse(places) as connection:
+        tables.create_missing(connection)
+        connection.execute(
+            "update raw_ops.publications"
+            " set outcome = 'abandoned', reason = 'The run ended before the link was flipped.'"
+            " where outcome = 'published' and version is distinct from ? and published_at ="
+            " (select max(published_at) from raw_ops.publications where outcome = 'published')",
+            [publish.current_version(places)],
+        )
+
+
+def _published_counts(connection: duckdb.DuckDBPyConnection, places: Places) -> dict[str, int]:
+    path = places.published_file.resolve()
+    if not path.exists():
+        return {}
+    connection.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as serving (read_only)")
+    try:
+        return gate.count_marts(connection, "serving")
+    finally:
+        connection.execute("detach serving")
+
+
+def _publication(run: Run, verdict: gate.Verdict, outcome: str, reason: str) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "as_of": run.as_of,
+        "published_at": _now(),
+        "outcome": outcome,
+        "gates_passed": verdict.passed,
+        "gates_failed": len(verdict.blocking),
+        "gates_warned": len(verdict.warnings),
+        "reason": reason,
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)

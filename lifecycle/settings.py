@@ -1,0 +1,276 @@
+"""What this project is told: `.dlt/config.toml`, `.dlt/secrets.toml` and the environment, by dlt's own rules.
+
+A setting that is missing or wrong ends in a `ConfigurationError`: one sentence that names it and says how to give it.
+Values that are secret never appear in one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import dlt
+from dlt.common.exceptions import DltException
+
+from activation.destinations.bitrix24 import Bitrix24
+from activation.destinations.customerio import CustomerIo
+from activation.destinations.make import Make
+from activation.destinations.zendesk import Zendesk
+from activation.identifiers import signing_key
+from activation.plan import Policy
+from activation.transport import is_loopback
+from ingest import configuration
+from ingest.errors import IngestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from activation.destinations import Destination
+    from activation.pacing import Time
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong. The message is the sentence for the person who has to give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting by its dotted name, whether it is secret, and what it must look like."""
+
+    name: str
+    is_secret: bool = False
+    check: Callable[[str], str] | None = None  # returns what is wrong with a value, or nothing
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that gives it."""
+        return self.name.upper().replace(".", "__")
+
+    @property
+    def how(self) -> str:
+        """How to give it, as the end of a sentence."""
+        section, _, key = self.name.rpartition(".")
+        file = ".dlt/secrets.toml" if self.is_secret else ".dlt/config.toml"
+        return f"put {key} under [{section}] in {file} or set {self.variable}"
+
+    def read(self) -> str:
+        """Its value.
+
+        Raises:
+            ConfigurationError: if it is missing or wrong.
+        """
+        value = self.find()
+        if value is None:
+            raise ConfigurationError(f"The setting {self.name} is missing: {self.how}.")
+        return value
+
+    def find(self) -> str | None:
+        """Its value, or None if it is not given.
+
+        Raises:
+            ConfigurationError: if it is wrong.
+        """
+        value = _lookup(self)
+        if value is None or value == "":
+            return None
+        problem = self.check(value) if self.check else ""
+        if problem:
+            shown = "" if self.is_secret else f" '{value}'"
+            raise ConfigurationError(f"The setting {self.name}{shown} {problem}: {self.how}.")
+        return value
+
+
+def _lookup(setting: Setting) -> str | None:
+    accessor = dlt.secrets if setting.is_secret else dlt.config
+    try:
+        value: object = accessor.get(setting.name)
+    except (DltException, ValueError) as error:
+        raise ConfigurationError(
+            f"The setting {setting.name} cannot be read ({type(error).__name__}); .dlt/config.toml and"
+            " .dlt/secrets.toml have to be TOML."
+        ) from None
+    return None if value is None else str(value)
+
+
+def _is_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return "is not an http(s) address"
+    return "" if parts.scheme == "https" or is_loopback(value) else "is plain http to another machine; use https"
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    return lambda value: "" if value in choices else f"is not one of {', '.join(choices)}"
+
+
+def _number(lowest: float, highest: float) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        try:
+            fits = lowest <= float(value) <= highest
+        except ValueError:
+            fits = False
+        return "" if fits else f"is not a number from {lowest:g} to {highest:g}"
+
+    return check
+
+
+def _is_signing_secret(value: str) -> str:
+    try:
+        signing_key(value)
+    except ValueError:
+        return "is not whsec_ followed by the base64 of 24 to 64 bytes"
+    return ""
+
+
+def _is_truth(value: str) -> str:
+    return "" if value.lower() in {"true", "false"} else "is neither true nor false"
+
+
+DATA_DIR = Setting("lifecycle.data_dir")
+CLOCK = Setting("lifecycle.clock", check=_one_of("sandbox", "system"))
+KEEP_VERSIONS = Setting("lifecycle.keep_versions", check=_number(1, 1000))
+SHRINK_TOLERANCE = Setting("lifecycle.shrink_tolerance", check=_number(0, 1))
+DELIVERY_SECONDS = Setting("lifecycle.delivery_seconds", check=_number(0, 86400))
+SANDBOX_URL = Setting("sandbox.url", check=_is_url)
+ALERTS = Setting("alerts.slack_webhook_url", is_secret=True, check=_is_url)
+
+DESTINATIONS: dict[str, tuple[Setting, ...]] = {
+    "customerio": (
+        Setting("activation.customerio.base_url", check=_is_url),
+        Setting("activation.customerio.site_id", is_secret=True),
+        Setting("activation.customerio.api_key", is_secret=True),
+    ),
+    "bitrix24": (Setting("activation.bitrix24.webhook_url", is_secret=True, check=_is_url),),
+    "make": (
+        Setting("activation.make.webhook_url", is_secret=True, check=_is_url),
+        Setting("activation.make.signing_secret", is_secret=True, check=_is_signing_secret),
+    ),
+    "zendesk": (
+        Setting("activation.zendesk.base_url", check=_is_url),
+        Setting("activation.zendesk.email"),
+        Setting("activation.zendesk.api_token", is_secret=True),
+    ),
+}
+MAKE_API_KEY = Setting("activation.make.api_key", is_secret=True)
+MAKE_REQUIRE_ACK = Setting("activation.make.require_ack", check=_is_truth)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run keeps what. Only `published` is for readers; the warehouse is the pipeline's alone."""
+
+    data_dir: Path
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file that ingest and dbt write."""
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def ledger(self) -> Path:
+        """The SQLite file of the deliveries."""
+        return self.data_dir / "ledger.sqlite"
+
+    @property
+    def published(self) -> Path:
+        """The directory with what people and tools read."""
+        return self.data_dir / "published"
+
+    @property
+    def published_file(self) -> Path:
+        """The stable name of the published DuckDB file, a link."""
+        return self.published / "lifecycle.duckdb"
+
+    @property
+    def dbt(self) -> Path:
+        """Dbt's artefacts and logs."""
+        return self.data_dir / "dbt"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one run at work."""
+        return self.data_dir / "run.lock"
+
+    @property
+    def sandbox(self) -> Path:
+        """The sandbox's world."""
+        return self.data_dir / "sandbox"
+
+
+def places() -> Places:
+    """Where this project keeps its data; a relative data_dir counts from the repository's root.
+
+    Raises:
+        ConfigurationError: if data_dir is not given, or is not a directory one can write to.
+    """
+    data_dir = PROJECT_DIR / Path(DATA_DIR.read()).expanduser()
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The setting {DATA_DIR.name} '{data_dir}' is no directory one can write to ({error.strerror}):"
+            f" {DATA_DIR.how}."
+        ) from None
+    if not os.access(data_dir, os.W_OK):
+        raise ConfigurationError(
+            f"The setting {DATA_DIR.name} '{data_dir}' is a directory one cannot write to: {DATA_DIR.how}."
+        )
+    return Places(data_dir)
+
+
+def check_all() -> None:
+    """Look at every setting that a run needs before it starts, so that nothing fails half-way for want of one.
+
+    Raises:
+        ConfigurationError: for the first one that is missing or wrong.
+    """
+    for setting in (DATA_DIR, CLOCK, KEEP_VERSIONS, SHRINK_TOLERANCE, DELIVERY_SECONDS):
+        setting.read()
+    if CLOCK.read() == "sandbox":
+        SANDBOX_URL.read()
+    ALERTS.find()
+    for settings in DESTINATIONS.values():
+        for setting in settings:
+            setting.read()
+    policies()
+    try:
+        configuration.check(configuration.SOURCE_SETTINGS)
+    except IngestError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def policies() -> dict[str, Policy]:
+    """How each destination is treated: live or shadow, by its `mode` or else by its host.
+
+    Raises:
+        ConfigurationError: if a setting is missing or wrong.
+    """
+    resends = {each.name: each.resends_changes for each in (Bitrix24, CustomerIo, Make, Zendesk)}
+    found = {}
+    for name, settings in DESTINATIONS.items():
+        mode = Setting(f"activation.{name}.mode", check=_one_of("live", "shadow")).find()
+        is_live = mode == "live" if mode else is_loopback(settings[0].read())
+        found[name] = Policy(live=is_live, resends_changes=resends[name])
+    return found
+
+
+def destinations(time: Time) -> dict[str, Destination]:
+    """Every destination, ready to send. The caller closes them.
+
+    Raises:
+        ConfigurationError: if a setting is missing or wrong.
+    """
+    values = {name: [setting.read() for setting in settings] for name, settings in DESTINATIONS.items()}
+    require_ack = (MAKE_REQUIRE_ACK.find() or "false").lower() == "true"
+    hook, signing_secret = values["make"]
+    return {
+        "bitrix24": Bitrix24(*values["bitrix24"]),
+        "customerio": CustomerIo(*values["customerio"]),
+        "make": Make(hook, signing_secret, time, api_key=MAKE_API_KEY.find(), require_ack=require_ack),
+        "zendesk": Zendesk(*values["zendesk"]),
+    }

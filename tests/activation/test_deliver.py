@@ -1,0 +1,260 @@
+"""The courier against a destination that does what a test tells it to."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from activation.actions import Action, Outcome, State
+from activation.deliver import FAILURES_BEFORE_STOP, Budget, deliver
+from activation.ledger import Ledger
+from activation.pacing import Rate, Retry
+from activation.plan import Delivery, Policy, Verdict, plan
+from activation.transport import (
+    BatchRejectedError,
+    LimitedError,
+    NotSentError,
+    OutcomeUnknownError,
+    StoppedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+@dataclass
+class Scripted:
+    """A destination whose answers are a function of the number of the request and the actions in it."""
+
+    answer: Callable[[int, Sequence[Action]], list[Outcome]]
+    found: Callable[[Action], Outcome | None] = lambda _action: None
+    name: str = "scripted"
+    rate: Rate = field(default_factory=lambda: Rate(1000, 1000))
+    batch_size: int = 10
+    batch_bytes: int = 100_000
+    resends_changes: bool = True
+    ordered: bool = False
+    sent: list[list[str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def send(self, actions: Sequence[Action]) -> list[Outcome]:
+        self.sent.append([action.action_id for action in actions])
+        return self.answer(len(self.sent), actions)
+
+    def resolve(self, action: Action) -> Outcome | None:
+        self.asked.append(action.action_id)
+        return self.found(action)
+
+    def order_key(self, action: Action) -> str | None:
+        return action.customer_id if self.ordered else None
+
+    def close(self) -> None:
+        pass
+
+
+def yes(_number: int, actions: Sequence[Action]) -> list[Outcome]:
+    return [Outcome.acknowledged(f"ref-{action.action_id}", 200) for action in actions]
+
+
+def failing_first(times: int, error: Exception) -> Callable[[int, Sequence[Action]], list[Outcome]]:
+    def answer(number: int, actions: Sequence[Action]) -> list[Outcome]:
+        if number <= times:
+            raise error
+        return yes(number, actions)
+
+    return answer
+
+
+@pytest.fixture
+def actions(action: Any) -> Any:
+    return lambda count, **changes: [
+        action(number, destination="scripted", **changes) for number in range(1, count + 1)
+    ]
+
+
+@pytest.fixture
+def send(ledger: Ledger, time: Any, rng: random.Random) -> Any:
+    def go(destination: Any, wanted: Any, *, seconds: Any = 600.0, retry: Any = None) -> Any:
+        policies = {destination.name: Policy(live=True, resends_changes=destination.resends_changes)}
+        planned = plan(wanted, ledger.snapshot(), policies, time.now())
+        budget = Budget(seconds, retry or Retry())
+        tallies = deliver(planned, {destination.name: destination}, ledger, time, budget, rng=rng)
+        return tallies[0] if tallies else None
+
+    return go
+
+
+def states(ledger: Ledger) -> Any:
+    return [entry.state for entry in ledger.snapshot().values()]
+
+
+def test_everything_goes_out_once_in_batches(ledger: Ledger, send: Any, actions: Any) -> None:
+    destination = Scripted(yes)
+    tally = send(destination, actions(25))
+    assert [len(batch) for batch in destination.sent] == [10, 10, 5]
+    assert (tally.acknowledged, tally.is_clean) == (25, True)
+    assert set(states(ledger)) == {State.ACKNOWLEDGED}
+    assert send(destination, actions(25)) is None
+    assert len(destination.sent) == 3
+
+
+def test_a_batch_stays_within_its_bytes(send: Any, actions: Any) -> None:
+    destination = Scripted(yes, batch_bytes=250)
+    send(destination, actions(6))
+    assert all(len(batch) <= 3 for batch in destination.sent)
+    assert sum(map(len, destination.sent)) == 6
+
+
+@pytest.mark.parametrize(
+    "error", [NotSentError("No connection."), OutcomeUnknownError("Lost."), LimitedError("Busy.", 429, None)]
+)
+def test_what_may_pass_is_tried_again_after_a_jittered_wait(
+    ledger: Ledger, send: Any, actions: Any, time: Any, error: Any
+) -> None:
+    destination = Scripted(failing_first(2, error))
+    tally = send(destination, actions(3))
+    assert tally.acknowledged == 3
+    assert len(time.pauses) >= 1
+    assert all(entry.attempt_count == 3 for entry in ledger.snapshot().values())
+
+
+def test_retry_after_is_waited_for_in_full(send: Any, actions: Any, time: Any) -> None:
+    destination = Scripted(failing_first(1, LimitedError("Busy.", 429, 120.0)))
+    assert send(destination, actions(1)).acknowledged == 1
+    assert 120 <= sum(time.pauses) <= 121
+
+
+def test_what_is_due_after_the_budget_waits_in_the_ledger_for_the_next_run(
+    ledger: Ledger, send: Any, actions: Any, time: Any
+) -> None:
+    destination = Scripted(failing_first(1, LimitedError("Busy.", 429, 120.0)))
+    tally = send(destination, actions(2), seconds=30)
+    assert (tally.acknowledged, tally.waiting) == (0, 2)
+    assert time.pauses == []
+    assert states(ledger) == [State.WAITING] * 2
+    # a run that comes too early keeps the promise; one that comes later sends
+    assert send(destination, actions(2), seconds=30).waiting == 2
+    time.pause(121)
+    assert send(destination, actions(2), seconds=30).acknowledged == 2
+
+
+def test_a_rejection_is_final_for_that_payload(ledger: Ledger, send: Any, actions: Any) -> None:
+    destination = Scripted(lambda _n, batch: [Outcome.rejected("no such person", 422) for _ in batch])
+    assert send(destination, actions(2)).rejected == 2
+    assert send(destination, actions(2)) is None
+    assert states(ledger) == [State.REJECTED] * 2
+
+
+def test_one_bad_item_neither_blocks_nor_fails_its_neighbours(ledger: Ledger, send: Any, actions: Any) -> Any:
+    poison = f"{7:032x}"
+
+    def answer(number: int, batch: Sequence[Action]) -> list[Outcome]:
+        if any(action.action_id == poison for action in batch):
+            raise BatchRejectedError("malformed", 400)
+        return yes(number, batch)
+
+    destination = Scripted(answer)
+    tally = send(destination, actions(10))
+    assert (tally.acknowledged, tally.rejected) == (9, 1)
+    assert ledger.snapshot()[poison].state is State.REJECTED
+    assert len(destination.sent) <= 8
+
+
+def test_an_unknown_outcome_is_looked_up_before_anything_is_sent_again(ledger: Ledger, send: Any, actions: Any) -> None:
+    destination = Scripted(
+        failing_first(1, OutcomeUnknownError("Lost.")),
+        found=lambda action: Outcome.acknowledged("found", 200) if action.action_id.endswith("1") else None,
+    )
+    tally = send(destination, actions(2))
+    assert tally.acknowledged == 2
+    assert [len(batch) for batch in destination.sent] == [2, 1]
+    assert destination.sent[1] == [f"{2:032x}"]
+    with sqlite3.connect(ledger.path) as connection:
+        found = connection.execute("select outcome from attempts where attempt_id like '%read-back'").fetchall()
+    assert found == [("acknowledged",)]
+
+
+def test_wrong_credentials_stop_one_destination_at_once_and_lose_nothing(
+    ledger: Ledger, send: Any, actions: Any
+) -> None:
+    destination = Scripted(failing_first(99, StoppedError("It refused our credentials.", 401)))
+    tally = send(destination, actions(30))
+    assert len(destination.sent) == 1
+    assert tally.stopped
+    assert tally.waiting == 30
+    assert State.SENDING not in states(ledger)
+    assert send(Scripted(yes), actions(30)).acknowledged == 30
+
+
+def test_a_dead_destination_is_left_alone_after_some_failures(send: Any, actions: Any) -> None:
+    destination = Scripted(failing_first(99, NotSentError("No connection.")), batch_size=1)
+    tally = send(destination, actions(50), retry=Retry(attempts=20))
+    assert len(destination.sent) == FAILURES_BEFORE_STOP
+    assert tally.waiting == 50
+
+
+def test_one_dead_destination_does_not_stop_the_others(
+    ledger: Ledger, time: Any, rng: random.Random, action: Any
+) -> None:
+    dead = Scripted(failing_first(99, NotSentError("No connection.")), name="dead")
+    alive = Scripted(yes, name="alive")
+    planned = [
+        Delivery(action(number, destination=name), Verdict.NEW)
+        for number, name in enumerate(["dead", "alive", "dead", "alive"], start=1)
+    ]
+    tallies = deliver(planned, {"dead": dead, "alive": alive}, ledger, time, Budget(5), rng=rng)
+    assert [(tally.destination, tally.acknowledged) for tally in tallies] == [("alive", 2), ("dead", 0)]
+
+
+def test_changes_of_one_thing_arrive_in_their_order_even_if_the_first_has_to_wait(send: Any, actions: Any) -> Any:
+    arrived: list[str] = []
+
+    def answer(number: int, batch: Sequence[Action]) -> list[Outcome]:
+        if number == 1:
+            return [Outcome.waiting("busy", 200, 5.0) for _ in batch]
+        arrived.extend(action.action_id for action in batch)
+        return yes(number, batch)
+
+    destination = Scripted(answer, ordered=True)
+    wanted = actions(4, customer_id="c_same")
+    assert send(destination, wanted).acknowledged == 4
+    assert arrived == [action.action_id for action in wanted]
+    assert all(len(batch) == 1 for batch in destination.sent)
+
+
+def test_a_refused_change_does_not_hold_up_the_next_one(send: Any, actions: Any) -> None:
+    destination = Scripted(
+        lambda number, batch: [Outcome.rejected("no")] if number == 1 else yes(number, batch), ordered=True
+    )
+    tally = send(destination, actions(2, customer_id="c_same"))
+    assert (tally.rejected, tally.acknowledged) == (1, 1)
+
+
+def test_the_rate_is_kept(send: Any, actions: Any, time: Any) -> None:
+    destination = Scripted(yes, rate=Rate(per_second=2, burst=1), batch_size=1)
+    send(destination, actions(5))
+    assert time.seconds == pytest.approx(2.0)
+
+
+def test_tries_within_one_run_are_counted(ledger: Ledger, send: Any, actions: Any) -> None:
+    calm = Scripted(lambda _n, batch: [Outcome.waiting("busy", 200) for _ in batch], batch_size=1)
+    tally = send(calm, actions(1), retry=Retry(attempts=3))
+    assert len(calm.sent) == 3
+    assert tally.waiting == 1
+    assert states(ledger) == [State.WAITING]
+
+
+def test_the_intent_is_in_the_ledger_while_the_request_is_out(ledger: Ledger, send: Any, actions: Any) -> Any:
+    seen = []
+
+    def answer(number: int, batch: Sequence[Action]) -> list[Outcome]:
+        with sqlite3.connect(ledger.path) as connection:
+            seen.append(connection.execute("select state, attempt_count from deliveries").fetchall())
+        return yes(number, batch)
+
+    send(Scripted(answer), actions(1))
+    assert seen == [[("sending", 1)]]
