@@ -1,0 +1,134 @@
+"""The whole job as a user drives it: the `lifecycle` command in a process of its own, on data of its own.
+
+Benchmarks and end-to-end tests stand on this, so that what is measured is what a person runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+SANDBOX_PORT = "127.0.0.1:8411"
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@dataclass(slots=True)
+class Job:
+    """One data directory with its sandbox and its pipeline.
+
+    `world` are the options of `lifecycle sandbox generate`, for example `("--customers", "200")`. Nothing is shared
+    with the repository's own `data/`: directory, port and every address are given by the environment.
+    """
+
+    data_dir: Path
+    world: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    more_environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where this job's sandbox serves."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of every command: the committed sandbox settings, moved to this job's port and directory."""
+        secrets = (PROJECT_DIR / ".dlt" / "secrets.sandbox.toml").read_text("utf-8")
+        settings = (PROJECT_DIR / ".dlt" / "config.toml").read_text("utf-8")
+        moved = {**_flat(settings), **_flat(secrets)}
+        return {
+            **os.environ,
+            **{
+                name: value.replace(SANDBOX_PORT, f"127.0.0.1:{self.port}")
+                for name, value in moved.items()
+                if SANDBOX_PORT in value or name.split("__")[0] in {"SOURCES", "ACTIVATION", "ALERTS"}
+            },
+            "SOURCES__PRODUCT__BUCKET_URL": str(self.data_dir / "sandbox" / "bucket" / "events"),
+            "SOURCES__SPEND__BUCKET_URL": str(self.data_dir / "sandbox" / "bucket" / "spend"),
+            "LIFECYCLE__DATA_DIR": str(self.data_dir),
+            **self.more_environment,
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `lifecycle` with these arguments, in this interpreter."""
+        return [str(Path(sys.executable).with_name("lifecycle")), *arguments]
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command and do not wait for it; its standard output and error are pipes."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=PROJECT_DIR,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever its exit code."""
+        return subprocess.run(
+            self.command(*arguments), cwd=PROJECT_DIR, env=self.environment, text=True, capture_output=True, check=False
+        )
+
+    def ask(self, *arguments: str, expect: int = 0) -> dict[str, Any]:
+        """Run a command with `--json` and return what it says.
+
+        Raises:
+            AssertionError: if it ends with another exit code than `expect`; the message holds what it printed.
+        """
+        done = self.call(*arguments, "--json")
+        if done.returncode != expect:
+            raise AssertionError(
+                f"lifecycle {' '.join(arguments)} ended with {done.returncode}, not {expect}.\n"
+                f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+            )
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    def up(self) -> None:
+        """Make the world if there is none and serve it."""
+        if not (self.data_dir / "sandbox").exists():
+            self.ask("sandbox", "generate", *self.world)
+        self.ask("sandbox", "up")
+
+    def down(self) -> None:
+        """Stop the sandbox."""
+        self.call("sandbox", "down")
+
+    def discard(self) -> None:
+        """Stop the sandbox and remove everything this job made."""
+        self.down()
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
+
+def _flat(document: str) -> dict[str, str]:
+    """A TOML document as dlt's environment variables."""
+
+    def walk(node: dict[str, Any], prefix: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in node.items():
+            name = f"{prefix}{key.upper()}"
+            if isinstance(value, dict):
+                found |= walk(value, f"{name}__")
+            else:
+                found[name] = str(value)
+        return found
+
+    return walk(tomllib.loads(document), "")
