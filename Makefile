@@ -40,7 +40,7 @@ test: install-dev lint types pytest dbt-test end-to-end ## everything that must 
 lint: install-dev ## ruff and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests macros
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 types: install-dev ## mypy, strict
 	$(BIN)/mypy

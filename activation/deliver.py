@@ -55,6 +55,11 @@ class Tally:
         """Whether everything arrived."""
         return not (self.rejected or self.unknown or self.waiting or self.stopped)
 
+    @property
+    def commonest_reason(self) -> str:
+        """What the vendor said most often when it did not take something; empty if it took everything."""
+        return max(sorted(self.reasons), key=lambda reason: self.reasons[reason], default="")
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

@@ -6,7 +6,7 @@ first, and again when the portal counts more items than the warehouse can then h
 ascending, `filter` above the last id, `start` -1), 50 pages to a `batch` request, a command taking the last id of the
 one before it. `select` is ['*']: e-mails and phones (`fm`) come no other way. Dictionaries are read whole.
 Delete rule: no tombstones. When the portal counts fewer items than the warehouse holds, and every seven days, all
-ids are listed, and rows whose id is gone are deleted.
+ids are listed; rows whose id is gone are deleted, and items that are not here are read.
 Limits: 50 requests, then two a second, a batch counting as one; answered by 503. Run time per method, answered by 429.
 Neither names a waiting time, except `operating_reset_at`. The webhook's secret is in its URL, which no message shows.
 Run: python -m ingest bitrix24
@@ -104,47 +104,12 @@ def bitrix24(extraction: Extraction, webhook_url: str) -> Iterable[DltResource]:
 
 def _items(portal: Portal, name: str) -> Callable[[], Iterator[pa.Table]]:
     def items() -> Iterator[pa.Table]:
-        extraction = portal.extraction
-        table = extraction.table(name, keep="last")
-        state = dlt.current.source_state()
-        known = extraction.known.get("items", {}).get(name, {})
-        cursor: float | None = known.get("cursor")
-        held = extraction.held_rows.get(name, 0)
-        total, changed = portal.totals(name, cursor)
-        if cursor is not None and total > held + changed:
-            extraction.say(f"{name}: the portal counts {total:,} and {held:,} are here, so all are read again")
-            cursor = None
-        seen: list[float] = []
-        ids: set[int] = set()
-        for records in portal.pages(name, _changed_since(cursor), total if cursor is None else changed):
-            seen.extend(_updated_at(record) for record in records)
-            ids.update(record["id"] for record in records if isinstance(record.get("id"), int))
-            table.add(records, f"crm.item.list of {name}")
-            if table.pending:
-                yield table.drain()
-        if cursor is None:
-            guards.require_total(name, len(ids), total, slack=COUNT_SLACK)
-        swept_at: float | None = known.get("swept_at")
-        if cursor is None:
-            # a whole read knows every id; what the warehouse holds beyond them is gone
-            swept_at = extraction.as_of_unix
-            vanished = extraction.held_keys(name) - ids if held else set()
-        elif held > total or swept_at is None or extraction.as_of_unix - swept_at >= SWEEP_EVERY:
-            swept_at = extraction.as_of_unix
-            vanished = extraction.held_keys(name) - portal.ids(name, total) - ids
-        else:
-            vanished = set()
-        guards.require_floor(name, held - len(vanished), held, share=extraction.smallest_share)
-        if vanished:
-            extraction.say(f"{name}: {len(vanished):,} items are gone from the portal")
-            yield table.removal(vanished)
-        new_cursor = guards.advanced_cursor(
-            known.get("cursor"), (value for value in seen if not math.isnan(value)), extraction.as_of_unix
-        )
-        state.setdefault("items", {})[name] = {"cursor": new_cursor, "swept_at": swept_at}
-        extraction.vendor_totals[name] = total
-        extraction.data_through_at = extraction.as_of
-        extraction.say(f"{name}: {table.extracted:,} items")
+        reading = ItemReading(portal, name)
+        yield from reading.changes()
+        yield from reading.sweep()
+        dlt.current.source_state().setdefault("items", {})[name] = reading.next_state()
+        portal.extraction.data_through_at = portal.extraction.as_of
+        portal.extraction.say(f"{name}: {portal.extraction.table(name).extracted:,} items")
 
     return items
 
@@ -173,6 +138,75 @@ def _updated_at(record: Any) -> float:
         return dt.datetime.fromisoformat(record["updatedTime"]).timestamp()
     except (KeyError, TypeError, ValueError, OverflowError):
         return math.nan
+
+
+class ItemReading:
+    """One reading of one type of items: what changed, what vanished, where the next reading starts."""
+
+    def __init__(self, portal: Portal, name: str) -> None:
+        self.portal = portal
+        self.extraction = portal.extraction
+        self.name = name
+        self.table = self.extraction.table(name, keep="last")
+        self.known: dict[str, Any] = self.extraction.known.get("items", {}).get(name, {})
+        self.held = self.extraction.held_rows.get(name, 0)
+        self.total, self.changed = portal.totals(name, self.known.get("cursor"))
+        self.is_whole = self.known.get("cursor") is None
+        self.extraction.vendor_totals[name] = self.total
+        if not self.is_whole and self.total > self.held + self.changed:
+            self.extraction.say(f"{name}: the portal counts {self.total:,} and {self.held:,} are here, so all are read")
+            self.is_whole = True
+        self.seen: list[float] = []
+        self.ids: set[int] = set()
+        self.swept_at: float | None = self.known.get("swept_at")
+
+    def changes(self) -> Iterator[pa.Table]:
+        """Items changed since the cursor, or all of them.
+
+        Raises:
+            ImplausibleAnswerError: if a whole list is shorter than the portal's own count.
+        """
+        filters = {} if self.is_whole else _changed_since(self.known.get("cursor"))
+        yield from self._read(filters, self.total if self.is_whole else self.changed)
+        if self.is_whole:
+            guards.require_total(self.name, len(self.ids), self.total, slack=COUNT_SLACK)
+
+    def sweep(self) -> Iterator[pa.Table]:
+        """Removals of rows whose item is gone, and the items that the warehouse lacks, once the ids have been listed.
+
+        Raises:
+            ImplausibleAnswerError: if so many would go that the list is not to be believed.
+        """
+        now = self.extraction.as_of_unix
+        is_due = self.swept_at is None or now - self.swept_at >= SWEEP_EVERY
+        if not (self.is_whole or is_due or self.held > self.total):
+            return
+        self.swept_at = now
+        # a whole read knows every id already
+        listed = self.ids if self.is_whole else self.portal.ids(self.name, self.total) | self.ids
+        held = self.extraction.held_keys(self.name) if self.held else set()
+        vanished = held - listed
+        guards.require_floor(self.name, self.held - len(vanished), self.held, share=self.extraction.smallest_share)
+        if vanished:
+            self.extraction.say(f"{self.name}: {len(vanished):,} items are gone from the portal")
+            yield self.table.removal(vanished)
+        if listed - held - self.ids:
+            self.extraction.say(f"{self.name}: items are missing here, so all are read")
+            yield from self._read({}, self.total)
+
+    def next_state(self) -> dict[str, Any]:
+        """Where the next reading starts."""
+        moments = (value for value in self.seen if not math.isnan(value))
+        cursor = guards.advanced_cursor(self.known.get("cursor"), moments, self.extraction.as_of_unix)
+        return {"cursor": cursor, "swept_at": self.swept_at}
+
+    def _read(self, filters: Mapping[str, str], expected: int) -> Iterator[pa.Table]:
+        for records in self.portal.pages(self.name, filters, expected):
+            self.seen.extend(_updated_at(record) for record in records)
+            self.ids.update(record["id"] for record in records if isinstance(record.get("id"), int))
+            self.table.add(records, f"crm.item.list of {self.name}")
+            if self.table.pending:
+                yield self.table.drain()
 
 
 @dataclass(slots=True)

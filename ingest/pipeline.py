@@ -244,9 +244,7 @@ def _emptied_table(connection: duckdb.DuckDBPyConnection, extraction: Extraction
     return None
 
 
-def _add_known_columns(
-    connection: duckdb.DuckDBPyConnection, pipeline: dlt.Pipeline, extraction: Extraction
-) -> None:
+def _add_known_columns(connection: duckdb.DuckDBPyConnection, pipeline: dlt.Pipeline, extraction: Extraction) -> None:
     """Give tables that were made anew the columns that earlier loads added: dlt believes they are still there."""
     if not pipeline.default_schema_name:
         return

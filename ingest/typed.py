@@ -22,7 +22,7 @@ from ingest.quarantine import Quarantine, as_json_text
 
 BIGINT_LIMIT = 2**63
 # rows given to the loader at once: large enough that its cost per table does not matter, small enough for memory
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 5_000
 
 
 class WrongTypeError(ValueError):
@@ -402,4 +402,3 @@ class TypedTable:
         good = f"select {', '.join(selected)} from received where ({failure}) is null"
         bad = f"select {failure} as reason, to_json(received)::varchar as payload from received"
         return good, f"{bad} where ({failure}) is not null"
-

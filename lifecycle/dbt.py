@@ -19,7 +19,6 @@ from lifecycle.lock import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from lifecycle.progress import Progress
     from lifecycle.settings import Places
@@ -73,13 +72,12 @@ class DbtError(Exception):
 
 def build(
     places: Places,
-    as_of: datetime,
     progress: Progress,
     *,
     arguments: Sequence[str] = (),
     inherited: Sequence[int] = (),
 ) -> Build:
-    """Seeds, models and data tests at this as_of, then freshness. Unit tests belong to the test suite and are left out.
+    """Seeds, models and data tests as of the last recorded run, then freshness; unit tests belong to the test suite.
 
     `arguments` are handed to `dbt build` as they are; `inherited` are descriptors that the child keeps open.
 
@@ -92,7 +90,7 @@ def build(
         "parent": os.getpid(),
         "out": writer,
         "log_path": str(places.dbt / "logs"),
-        "arguments": _arguments(places, as_of),
+        "arguments": _arguments(places),
         "extra": list(arguments),
     }
     errors = places.dbt / "stderr.log"
@@ -123,12 +121,13 @@ def build(
     return found
 
 
-def _arguments(places: Places, as_of: datetime) -> list[str]:
+def _arguments(places: Places) -> list[str]:
+    # no --vars: the models take as_of from the last row of raw_ops.runs; a variable that changes with every run would
+    # make dbt parse the whole project again, which takes longer than building it
     return [
         "--project-dir", str(PROJECT_DIR),
         "--profiles-dir", str(PROJECT_DIR),
         "--target-path", str(places.dbt / "target"),
-        "--vars", json.dumps({"as_of": f"{as_of:%Y-%m-%d %H:%M:%S}"}),
     ]  # fmt: skip
 
 

@@ -8,11 +8,15 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.status import Status
+
+
+SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress(Protocol):
@@ -36,6 +40,7 @@ class Lines:
         self._status: Status | None = None
         self._name = ""
         self._quiet = quiet
+        self._said_at = 0.0
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -43,14 +48,19 @@ class Lines:
             self._console.print(f"  {text}", soft_wrap=True, markup=False)
 
     def detail(self, text: str) -> None:
-        """What is being done right now, on a terminal only."""
-        if self._status is not None:
-            self._status.update(f"[bold]{self._name}[/bold]  {text}")
+        """What is being done right now: a line that changes on a terminal, elsewhere a line now and then."""
+        if self._status is None:
+            if not self._quiet and time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES:
+                self._said_at = time.monotonic()
+                self.note(text)
+        else:
+            self._status.update(f"[bold]{self._name}[/bold]  {escape(text)}")
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Announce a step, and how long it took once it is over."""
         started = time.monotonic()
+        self._said_at = started
         self._name = name
         if self._console.is_terminal and not self._quiet:
             with self._console.status(f"[bold]{name}[/bold]") as status:

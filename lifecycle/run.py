@@ -95,6 +95,7 @@ def started(command: str, progress: Progress, *, is_new: bool) -> Iterator[Run]:
         settings.check_all()
         if is_new:
             as_of = clock.as_of()
+            _stand_no_earlier(places, as_of)
         else:
             run_id, as_of = _last_run(places)
         _tidy(places)
@@ -155,7 +156,7 @@ def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
     """Every model and data test at the run's as_of. What dbt said is kept for a later `gate`."""
     with warehouse(run.places) as connection:
         tables.create_missing(connection)
-    built = dbt.build(run.places, run.as_of, run.progress, arguments=arguments, inherited=(run.lock,))
+    built = dbt.build(run.places, run.progress, arguments=arguments, inherited=(run.lock,))
     kept = {"run_id": run.run_id, **asdict(built)}
     (run.places.dbt / "build.json").write_text(json.dumps(kept), encoding="utf-8")
     failed = built.failed
@@ -311,10 +312,13 @@ def activate(
 
 def report_trouble(summary: Summary) -> str:
     """Tell the team's chat what did not go well in a run that published; the sentence for the terminal."""
-    troubles = [f"{source.source} gave nothing: {source.error}" for source in summary.failed_sources]
+    troubles = [
+        f"{source.source} gave nothing: {(source.error or '').rstrip('.')}" for source in summary.failed_sources
+    ]
     troubles += [
         f"{tally.destination}: {tally.rejected} rejected, {tally.unknown} unknown, {tally.waiting} waiting"
-        + (f", stopped ({tally.stopped})" if tally.stopped else "")
+        + (f", stopped: {tally.stopped.rstrip('.')}" if tally.stopped else "")
+        + (f" ({tally.commonest_reason.rstrip('.')})" if tally.commonest_reason and not tally.stopped else "")
         for tally in summary.tallies
         if not tally.is_clean
     ]
@@ -382,6 +386,24 @@ def verdict_of(run: Run) -> gate.Verdict:
     if not rows:
         raise CannotRunError("The last run was not judged yet: `lifecycle gate` comes before `lifecycle publish`.")
     return gate.Verdict([gate.Check(*row) for row in rows])
+
+
+def _stand_no_earlier(places: Places, as_of: datetime) -> None:
+    """The models stand at the latest recorded as_of, so a run at an earlier one would show what it did not read.
+
+    Raises:
+        CannotRunError: if an earlier run stood at a later instant.
+    """
+    if not places.warehouse.exists():
+        return
+    with warehouse(places) as connection:
+        tables.create_missing(connection)
+        latest = connection.execute("select max(as_of) from raw_ops.runs").fetchone()
+    if latest and latest[0] and latest[0] > as_of:
+        raise CannotRunError(
+            f"The clock shows {as_of:%Y-%m-%d %H:%M:%S} UTC, but an earlier run stood at {latest[0]:%Y-%m-%d %H:%M:%S}:"
+            " set the clock right, or start with an empty data directory."
+        )
 
 
 def _last_run(places: Places) -> tuple[str, datetime]:

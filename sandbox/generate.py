@@ -75,7 +75,7 @@ def generate(data_dir: Path, parameters: WorldParameters | None = None, progress
     clock = clock_of(world.parameters.days)
     store = Store(new / "silos.sqlite")
     try:
-        with store.transaction():
+        with store.filling():
             desk = Desk(store, clock - EVENT_DAYS * DAY)
             open_accounts(desk)
             applied = _live(world, store, desk, new, float(FOUNDED_AT), clock, progress)

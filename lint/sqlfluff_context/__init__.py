@@ -1,12 +1,17 @@
 """What sqlfluff's jinja templater needs to know of dbt, so that models lint without a warehouse.
 
-The linter reads the SQL around a macro, never what the macro returns on an engine, so a dispatched macro renders as a call
-of its own name on its first argument: `json_text(context)`.
+The linter reads the SQL around a macro, never what the macro returns on an engine, so a dispatched macro renders as a
+call of its own name on its first argument: `json_text(context)`. A list renders as its members, nested ones included.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+
+def _sql(argument: object) -> str:
+    """The argument of a macro as it may stand in SQL."""
+    return ", ".join(map(_sql, argument)) if isinstance(argument, (list, tuple)) else str(argument)
 
 
 class _Adapter:
@@ -15,7 +20,7 @@ class _Adapter:
     @staticmethod
     def dispatch(macro: str, *_: object) -> Any:
         """A function that renders as a call of the macro."""
-        return lambda *arguments, **_named: f"{macro}({arguments[0] if arguments else ''})"
+        return lambda *arguments, **_named: f"{macro}({_sql(arguments[0]) if arguments else ''})"
 
 
 class _CrossDatabase:

@@ -45,7 +45,17 @@ EFFECTS = (
     Effect("celebrates", ("adopt", "first", "milestone", "welcome", "activat"), mood=0.10, upgrade_pressure=0.2),
 )
 DEFAULT_EFFECT = Effect("reminds", mood=0.03)
-IGNORED_KINDS = ("repeated_event", "identify", "delete", "suppress", "unsuppress", "message", "repeated")
+IGNORED_KINDS = (
+    "repeated_event",
+    "identify",
+    "delete",
+    "suppress",
+    "unsuppress",
+    "message",
+    "repeated",
+    "queued_webhook",  # the scenario is switched off: accepted, and nothing happens
+    "anonymous_event",  # names nobody
+)
 
 
 def apply(day: Day, deliveries: Sequence[Delivery]) -> None:

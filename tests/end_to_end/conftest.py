@@ -39,23 +39,33 @@ def after_first_run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def fresh(world: Path, tmp_path: Path) -> Iterator[Callable[[], Job]]:
-    """Makes jobs on copies of the world that never ran; they end with the test."""
-    yield from _jobs(world, tmp_path, "sandbox")
+def fresh(world: Path, after_first_run: Path, tmp_path: Path) -> Iterator[Callable[[], Job]]:
+    """Makes jobs on copies of the world that never ran; they end with the test.
+
+    Only dbt's parse of the project is taken over from another job: it is the same for all and takes longest.
+    """
+
+    def warm(job: Job) -> None:
+        target = Path("dbt") / "target" / "partial_parse.msgpack"
+        (job.data_dir / target).parent.mkdir(parents=True)
+        shutil.copy(after_first_run / target, job.data_dir / target)
+
+    yield from _jobs(world, tmp_path, "sandbox", warm)
 
 
 @pytest.fixture
 def ran(after_first_run: Path, tmp_path: Path) -> Iterator[Callable[[], Job]]:
     """Makes jobs that have run once; they end with the test."""
-    yield from _jobs(after_first_run, tmp_path, "")
+    yield from _jobs(after_first_run, tmp_path, "", lambda _: None)
 
 
-def _jobs(template: Path, folder: Path, within: str) -> Iterator[Callable[[], Job]]:
+def _jobs(template: Path, folder: Path, within: str, prepare: Callable[[Job], None]) -> Iterator[Callable[[], Job]]:
     jobs: list[Job] = []
 
     def make() -> Job:
         job = Job(folder / f"data_{len(jobs)}")
         shutil.copytree(template, job.data_dir / within, symlinks=True)
+        prepare(job)
         jobs.append(job)
         job.up()
         return job

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 
 import pytest
 import silos
-from conftest import NOW, Ingest, Vendors, conserved
+from harness import NOW, Ingest, Vendors, conserved
 from silos import DAY, NOW_UNIX
 
 from ingest import customerio
 from sandbox.store import Store
+
+pytestmark = pytest.mark.usefixtures("vendors")
 
 
 def put_messages(store: Store, messages: list[dict[str, object]]) -> None:
     silos.put(store, "customerio.messages", messages, created="created")
 
 
-def test_messages_of_all_years_arrive(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_messages_of_all_years_arrive(ingest: Ingest, store: Store) -> None:
     put_messages(store, [silos.message(1000 + n, NOW_UNIX - n * DAY) for n in range(1, 1500)])
     result = ingest("customerio")
     assert result.ok
@@ -43,7 +46,7 @@ def test_a_second_load_reads_the_recent_messages_again_for_late_opens(
     assert sum(count for (_, _, path, _), count in vendors.requests().items() if path == "/v1/messages") == 1
 
 
-def test_a_message_from_the_future_moves_no_cursor(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_a_message_from_the_future_moves_no_cursor(ingest: Ingest, store: Store) -> None:
     silos.put(store, "customerio.messages", [{**silos.message(1, 0), "id": "msg_future", "created": 4_102_444_800}])
     ingest("customerio")
     put_messages(store, [silos.message(5000, NOW_UNIX - 30)])
@@ -51,7 +54,7 @@ def test_a_message_from_the_future_moves_no_cursor(ingest: Ingest, vendors: Vend
     assert ingest.count("raw_customerio.messages where id = 'msg_005000'") == 1
 
 
-def test_people_who_subscribe_again_leave_the_list(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_people_who_subscribe_again_leave_the_list(ingest: Ingest, store: Store) -> None:
     silos.put(store, "customerio.customers", [silos.person(n, unsubscribed=True) for n in range(100, 130)])
     ingest("customerio")
     silos.put(store, "customerio.customers", [silos.person(110, unsubscribed=False)])
@@ -60,7 +63,7 @@ def test_people_who_subscribe_again_leave_the_list(ingest: Ingest, vendors: Vend
     assert ingest.count("raw_customerio.unsubscribed where id = 'usr_110'") == 0
 
 
-def test_a_sudden_lack_of_unsubscribed_people_is_not_believed(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_a_sudden_lack_of_unsubscribed_people_is_not_believed(ingest: Ingest, store: Store) -> None:
     silos.put(store, "customerio.customers", [silos.person(n, unsubscribed=True) for n in range(100, 130)])
     ingest("customerio")
     silos.put(store, "customerio.customers", [silos.person(n, unsubscribed=False) for n in range(100, 130)])
@@ -69,8 +72,9 @@ def test_a_sudden_lack_of_unsubscribed_people_is_not_believed(ingest: Ingest, ve
     assert ingest.count("raw_customerio.unsubscribed") == 31
 
 
+@pytest.mark.usefixtures("store")
 def test_a_list_of_unsubscribed_people_shorter_than_the_vendors_count_is_refused(
-    ingest: Ingest, vendors: Vendors, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = customerio.VendorSession.fetch
 
@@ -81,7 +85,7 @@ def test_a_list_of_unsubscribed_people_shorter_than_the_vendors_count_is_refused
     assert "1 rows where the vendor counts 900" in str(ingest("customerio").error)
 
 
-def test_a_workspace_without_the_segment_says_what_to_create(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_a_workspace_without_the_segment_says_what_to_create(ingest: Ingest, store: Store) -> None:
     store.delete("customerio.segments", "1")
     assert "no segment named Unsubscribed" in str(ingest("customerio").error)
 
@@ -90,7 +94,7 @@ def test_windows_cover_the_past_without_a_gap() -> None:
     windows = customerio._windows(customerio.EARLIEST, NOW_UNIX)
     assert windows[0][1] is None
     assert windows[-1][0] == customerio.EARLIEST
-    for newer, older in zip(windows, windows[1:], strict=False):
+    for newer, older in itertools.pairwise(windows):
         assert older[1] == newer[0]
         assert newer[0] - older[0] <= customerio.WINDOW
 
@@ -102,7 +106,7 @@ def test_being_too_fast_is_waited_out(ingest: Ingest, vendors: Vendors, store: S
     assert ingest.count("raw_customerio.messages") == store.count("customerio.messages")
 
 
-def test_the_day_after_only_recent_messages_are_asked_for(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_the_day_after_only_recent_messages_are_asked_for(ingest: Ingest, store: Store) -> None:
     put_messages(store, [silos.message(4000, NOW_UNIX - 60)])
     ingest("customerio")
     store.set_now(NOW_UNIX + DAY)

@@ -138,7 +138,7 @@ def test_malformed_json_is_asked_for_again_and_then_reported(server: Scripted) -
     assert len(server.seen) == 3
 
 
-def test_a_server_that_never_answers_is_given_up_with_a_sentence(server: Scripted) -> None:
+def test_a_server_that_never_answers_is_given_up_with_a_sentence() -> None:
     unreachable = session("http://127.0.0.1:9/secret", FakeTime(), attempts=2)
     with pytest.raises(VendorUnavailableError) as given_up:
         unreachable.fetch("/list")
@@ -171,7 +171,7 @@ def test_a_link_to_another_address_is_not_followed(server: Scripted) -> None:
 )
 def test_bitrix_errors_inside_an_answer_of_200_are_errors(server: Scripted, body: bytes) -> None:
     server.answers = [(200, {}, body)]
-    with pytest.raises(VendorRefusalError, match="INVALID_CREDENTIALS|ACCESS_DENIED"):
+    with pytest.raises(VendorRefusalError, match=r"INVALID_CREDENTIALS|ACCESS_DENIED"):
         session(server.url, FakeTime(), bitrix24.judge).fetch("batch", body={})
 
 

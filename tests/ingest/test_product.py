@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import silos
-from conftest import NOW, Ingest, conserved
+from harness import NOW, Ingest, conserved, naive
 
 DAY = silos.NOW.date()
 YESTERDAY = DAY - dt.timedelta(days=1)
@@ -107,7 +107,7 @@ def test_rows_of_the_wrong_type_are_set_aside_with_their_payload(ingest: Ingest,
     assert (result.rows_extracted, result.rows_loaded, result.rows_quarantined) == (2, 1, 1)
     assert ingest.quarantined("product") == [("events", "", "received_at is not a time, not of type timestamp.")]
     assert ingest.rows("select message_id, received_at, properties, sdk, product from raw_product.events") == [
-        ("m1", dt.datetime(2026, 11, 1, 5), '{"a":1}', "3", None)
+        ("m1", naive(2026, 11, 1, 5), '{"a":1}', "3", None)
     ]
 
 

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import NOW, Ingest, conserved
+from harness import NOW, Ingest, conserved
 
 from activation.ledger import metadata
 from ingest import contracts
@@ -31,7 +31,8 @@ def deliver(ledger: sqlite3.Connection, action: str, at: dt.datetime, state: str
     moment = at.isoformat(" ", timespec="microseconds")
     ledger.execute("delete from deliveries where action_id = ?", [action])
     ledger.execute(
-        "insert into deliveries (action_id, destination, state, updated_at, payload) values (?, 'make', ?, ?, 'private')",
+        "insert into deliveries (action_id, destination, state, updated_at, payload)"
+        " values (?, 'make', ?, ?, 'private')",
         [action, state, moment],
     )
     number = ledger.execute("select count(*) from attempts where action_id = ?", [action]).fetchone()[0] + 1
@@ -51,7 +52,9 @@ def test_what_was_delivered_is_read_without_its_payload(ingest: Ingest, ledger: 
     deliver(ledger, "a1", NOW)
     result = ingest("receipts")
     assert conserved(result)
-    assert ingest.rows("select action_id, state, updated_at from raw_receipts.deliveries") == [("a1", "acknowledged", NOW)]
+    assert ingest.rows("select action_id, state, updated_at from raw_receipts.deliveries") == [
+        ("a1", "acknowledged", NOW)
+    ]
     assert ingest.rows("select column_name from (describe raw_receipts.deliveries) where column_name = 'payload'") == []
 
 

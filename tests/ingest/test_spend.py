@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import silos
-from conftest import Ingest, conserved
+from harness import Ingest, conserved
 
 DAY = silos.NOW.date() - dt.timedelta(days=1)
 BEFORE = DAY - dt.timedelta(days=1)
@@ -19,7 +19,9 @@ def bucket(data_dir: Path) -> Path:
 def test_lines_arrive_with_their_place_and_the_amount_as_written(ingest: Ingest, bucket: Path) -> None:
     silos.write_spend(bucket, DAY, [silos.spend_line(DAY, amount="120.50"), silos.spend_line(DAY, "paid_social")])
     assert ingest("spend").ok
-    assert ingest.rows("select channel, amount, impressions, file_name, line_number from raw_spend.ad_spend order by 5") == [
+    assert ingest.rows(
+        "select channel, amount, impressions, file_name, line_number from raw_spend.ad_spend order by 5"
+    ) == [
         ("paid_search", "120.50", 1000, f"spend_date={DAY}/spend.csv", 2),
         ("paid_social", "120.50", 1000, f"spend_date={DAY}/spend.csv", 3),
     ]

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 import silos
-from conftest import NOW, Ingest, Vendors, conserved
+from harness import NOW, Ingest, Vendors, conserved
 from silos import DAY, NOW_UNIX
 
 from ingest import stripe
 from sandbox.store import Store
 
 LISTS = ("customers", "subscriptions", "invoices", "refunds")
+
+pytestmark = pytest.mark.usefixtures("vendors")
 
 
 def paths(vendors: Vendors) -> set[str]:
@@ -28,14 +30,19 @@ def change(store: Store, name: str, record: dict[str, Any]) -> None:
     silos.put(store, f"stripe.{name}", [record], created="created")
 
 
-def test_the_first_load_holds_what_the_vendor_has(ingest: Ingest, vendors: Vendors, store: Store) -> None:
-    silos.put(store, "stripe.invoices", [silos.invoice(n, NOW_UNIX - n * 3600) for n in range(1000, 1450)], created="created")
+def test_the_first_load_holds_what_the_vendor_has(ingest: Ingest, store: Store) -> None:
+    silos.put(
+        store, "stripe.invoices", [silos.invoice(n, NOW_UNIX - n * 3600) for n in range(1000, 1450)], created="created"
+    )
     result = ingest("stripe")
     assert result.ok
     assert conserved(result)
     for name in (*LISTS, "products", "prices", "events"):
         assert ingest.count(f"raw_stripe.{name}") == store.count(f"stripe.{name}"), name
-    assert ingest.rows("select json_extract_string(metadata, '$.account_id') from raw_stripe.customers order by id")[1] == "acc_1"
+    assert (
+        ingest.rows("select json_extract_string(metadata, '$.account_id') from raw_stripe.customers order by id")[1]
+        == "acc_1"
+    )
     assert ingest.rows("select distinct typeof(json(lines)) from raw_stripe.invoices") == ["JSON"]
 
 
@@ -65,7 +72,7 @@ def test_changes_come_through_events(ingest: Ingest, vendors: Vendors, store: St
     assert (loaded["customers"], loaded["invoices"], loaded["events"]) == (1, 1, 4)
 
 
-def test_two_changes_within_the_cursors_own_second_are_both_kept(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_two_changes_within_the_cursors_own_second_are_both_kept(ingest: Ingest, store: Store) -> None:
     at = NOW_UNIX - 600
     tell(store, 900, at, "customer.updated", silos.customer(1, at, name="first of the second"))
     ingest("stripe")
@@ -78,9 +85,7 @@ def test_two_changes_within_the_cursors_own_second_are_both_kept(ingest: Ingest,
     assert ingest.count("raw_stripe.customers where id = 'cus_000077'") == 1
 
 
-def test_an_event_that_shows_up_late_does_not_bring_an_old_version_back(
-    ingest: Ingest, vendors: Vendors, store: Store
-) -> None:
+def test_an_event_that_shows_up_late_does_not_bring_an_old_version_back(ingest: Ingest, store: Store) -> None:
     newest = silos.customer(1, NOW_UNIX - 90 * DAY, name="newest")
     change(store, "customers", newest)
     tell(store, 901, NOW_UNIX - 60, "customer.updated", newest)
@@ -91,7 +96,7 @@ def test_an_event_that_shows_up_late_does_not_bring_an_old_version_back(
     assert ingest.count("raw_stripe.events where id = 'evt_000900'") == 1
 
 
-def test_an_event_from_the_future_moves_no_cursor(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_an_event_from_the_future_moves_no_cursor(ingest: Ingest, store: Store) -> None:
     tell(store, 900, 4_102_444_800, "customer.updated", silos.customer(1, NOW_UNIX, name="from 2100"))
     ingest("stripe")
     tell(store, 901, NOW_UNIX + 100, "customer.updated", silos.customer(2, NOW_UNIX, name="after"))
@@ -100,7 +105,7 @@ def test_an_event_from_the_future_moves_no_cursor(ingest: Ingest, vendors: Vendo
     assert ingest.rows("select name from raw_stripe.customers where id = 'cus_000002'") == ["after"]
 
 
-def test_what_an_event_does_not_show_is_fetched(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_what_an_event_does_not_show_is_fetched(ingest: Ingest, store: Store) -> None:
     discount = {"id": "di_1", "object": "discount", "coupon": {"id": "HALF", "percent_off": 50}}
     discounted = silos.subscription(1, NOW_UNIX - 90 * DAY, discounts=[discount])
     change(store, "subscriptions", discounted)
@@ -111,25 +116,31 @@ def test_what_an_event_does_not_show_is_fetched(ingest: Ingest, vendors: Vendors
     change(store, "subscriptions", {**old, "status": "canceled"})
     shaped_otherwise = {"id": old["id"], "object": "subscription", "status": "canceled"}
     tell(store, 901, NOW_UNIX + 1, "customer.subscription.deleted", shaped_otherwise, api_version="2020-08-27")
-    tell(store, 902, NOW_UNIX + 2, "customer.subscription.updated", {**discounted, "discounts": ["di_1"], "quantity": 9})
+    tell(
+        store, 902, NOW_UNIX + 2, "customer.subscription.updated", {**discounted, "discounts": ["di_1"], "quantity": 9}
+    )
     store.set_now(NOW_UNIX + 60)
     ingest("stripe", NOW + dt.timedelta(seconds=60))
     coupon = "json_extract_string(discounts, '$[0].coupon.id')"
     assert ingest.rows(f"select {coupon} from raw_stripe.subscriptions where id = 'sub_000001'") == ["HALF"]
-    assert ingest.rows("select status, currency from raw_stripe.subscriptions where id = 'sub_000002'") == [("canceled", "usd")]
+    assert ingest.rows("select status, currency from raw_stripe.subscriptions where id = 'sub_000002'") == [
+        ("canceled", "usd")
+    ]
 
 
-def test_deleted_customers_are_marked(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_deleted_customers_are_marked(ingest: Ingest, store: Store) -> None:
     ingest("stripe")
     gone = store.get("stripe.customers", "cus_000003")
     store.delete("stripe.customers", "cus_000003")
     assert gone is not None
     tell(store, 900, NOW_UNIX - 60, "customer.deleted", gone)
     ingest("stripe")
-    assert ingest.rows("select name, deleted from raw_stripe.customers where id = 'cus_000003'") == [("Company 3", True)]
+    assert ingest.rows("select name, deleted from raw_stripe.customers where id = 'cus_000003'") == [
+        ("Company 3", True)
+    ]
 
 
-def test_all_lines_of_a_long_invoice_arrive(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_all_lines_of_a_long_invoice_arrive(ingest: Ingest, store: Store) -> None:
     change(store, "invoices", silos.invoice(500, NOW_UNIX - DAY, lines=237))
     ingest("stripe")
     found = ingest.rows("select lines from raw_stripe.invoices where id = 'in_000500'")[0]
@@ -153,7 +164,9 @@ def test_a_cursor_older_than_the_vendors_memory_reads_the_lists_again(
 def test_rows_repeated_at_page_borders_are_counted_and_loaded_once(
     ingest: Ingest, vendors: Vendors, store: Store
 ) -> None:
-    silos.put(store, "stripe.invoices", [silos.invoice(n, NOW_UNIX - n * 3600) for n in range(1000, 1350)], created="created")
+    silos.put(
+        store, "stripe.invoices", [silos.invoice(n, NOW_UNIX - n * 3600) for n in range(1000, 1350)], created="created"
+    )
     vendors.misbehave(vendor="stripe", path="/v1/invoices", kind="duplicate_at_page_border")
     result = ingest("stripe")
     assert result.ok
@@ -186,7 +199,7 @@ def test_an_answer_that_stays_broken_fails_the_source_and_loads_nothing(
     assert ingest.count("raw_stripe.products") == 2
 
 
-def test_records_of_the_wrong_shape_are_set_aside_and_counted(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_records_of_the_wrong_shape_are_set_aside_and_counted(ingest: Ingest, store: Store) -> None:
     change(store, "refunds", {**silos.refund(50, NOW_UNIX - DAY), "amount": "a lot"})
     change(store, "customers", silos.customer(51, NOW_UNIX - DAY, email={"to": "x"}))
     result = ingest("stripe")
@@ -202,7 +215,7 @@ def test_records_of_the_wrong_shape_are_set_aside_and_counted(ingest: Ingest, ve
     assert counts == [(6, 5, 1, 0)]
 
 
-def test_a_wrong_key_names_its_setting(ingest: Ingest, vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_key_names_its_setting(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__STRIPE__API_KEY", "rk_wrong_key")
     result = ingest("stripe")
     assert result.is_misconfigured

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import silos
-from conftest import Ingest, Vendors
+from harness import Ingest
 
 from ingest import contracts, tables
 from ingest.contracts import TableContract
@@ -32,9 +32,8 @@ def test_a_column_that_a_contract_gained_is_added(tmp_path: Path) -> None:
         connection.execute("select email from raw_stripe.customers")
 
 
-def test_loaded_tables_have_the_types_of_the_contract(
-    ingest: Ingest, vendors: Vendors, data_dir: Path
-) -> None:
+@pytest.mark.usefixtures("vendors")
+def test_loaded_tables_have_the_types_of_the_contract(ingest: Ingest, data_dir: Path) -> None:
     silos.write_events(data_dir / "bucket" / "events", silos.NOW.date(), silos.event_rows(silos.NOW.date(), 3))
     for source in ("stripe", "zendesk", "bitrix24", "customerio", "product"):
         assert ingest(source).ok

@@ -5,15 +5,16 @@ import json
 
 import pytest
 import silos
-from conftest import NOW, Ingest, Vendors, conserved
+from harness import NOW, Ingest, Vendors, conserved
 from silos import DAY, NOW_UNIX
 
 from ingest import zendesk
-
 from sandbox.store import Store
 
+pytestmark = pytest.mark.usefixtures("vendors")
 
-def test_the_first_load_holds_what_the_vendor_has(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+
+def test_the_first_load_holds_what_the_vendor_has(ingest: Ingest, store: Store) -> None:
     tickets = [silos.ticket(n, NOW_UNIX - 40 * DAY + n) for n in range(100, 2600)]
     silos.put(store, "zendesk.tickets", tickets, updated="generated_timestamp")
     silos.put(store, "zendesk.organizations", [silos.organization(n, NOW_UNIX - DAY) for n in range(100, 350)])
@@ -26,7 +27,7 @@ def test_the_first_load_holds_what_the_vendor_has(ingest: Ingest, vendors: Vendo
     assert ingest.rows("select vendor_total from raw_ops.extract_tables where table_name = 'tickets'") == [2505]
 
 
-def test_a_second_load_follows_the_cursor(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_a_second_load_follows_the_cursor(ingest: Ingest, store: Store) -> None:
     ingest("zendesk")
     changed = silos.ticket(2, NOW_UNIX - 90 * DAY, status="solved", generated_timestamp=int(NOW_UNIX - 100))
     silos.put(store, "zendesk.tickets", [changed], updated="generated_timestamp")
@@ -36,9 +37,7 @@ def test_a_second_load_follows_the_cursor(ingest: Ingest, vendors: Vendors, stor
     assert ingest.rows("select status from raw_zendesk.tickets where id = 2") == ["solved"]
 
 
-def test_a_change_by_the_system_that_leaves_updated_at_alone_is_seen(
-    ingest: Ingest, vendors: Vendors, store: Store
-) -> None:
+def test_a_change_by_the_system_that_leaves_updated_at_alone_is_seen(ingest: Ingest, store: Store) -> None:
     ingest("zendesk")
     deleted = silos.ticket(3, NOW_UNIX - 90 * DAY + 2, status="deleted", generated_timestamp=int(NOW_UNIX - 100))
     silos.put(store, "zendesk.tickets", [deleted], updated="generated_timestamp")
@@ -46,9 +45,7 @@ def test_a_change_by_the_system_that_leaves_updated_at_alone_is_seen(
     assert ingest.rows("select status from raw_zendesk.tickets where id = 3") == ["deleted"]
 
 
-def test_what_the_export_leaves_out_of_the_last_minute_comes_next_time(
-    ingest: Ingest, vendors: Vendors, store: Store
-) -> None:
+def test_what_the_export_leaves_out_of_the_last_minute_comes_next_time(ingest: Ingest, store: Store) -> None:
     silos.put(store, "zendesk.tickets", [silos.ticket(50, NOW_UNIX - 5)], updated="generated_timestamp")
     ingest("zendesk")
     assert ingest.count("raw_zendesk.tickets where id = 50") == 0
@@ -57,9 +54,7 @@ def test_what_the_export_leaves_out_of_the_last_minute_comes_next_time(
     assert ingest.count("raw_zendesk.tickets where id = 50") == 1
 
 
-def test_rows_missing_in_the_warehouse_make_the_export_start_over(
-    ingest: Ingest, vendors: Vendors, store: Store
-) -> None:
+def test_rows_missing_in_the_warehouse_make_the_export_start_over(ingest: Ingest, store: Store) -> None:
     tickets = [silos.ticket(n, NOW_UNIX - 40 * DAY + n) for n in range(100, 300)]
     silos.put(store, "zendesk.tickets", tickets, updated="generated_timestamp")
     ingest("zendesk")
@@ -68,8 +63,9 @@ def test_rows_missing_in_the_warehouse_make_the_export_start_over(
     assert ingest.count("raw_zendesk.tickets") == 205
 
 
+@pytest.mark.usefixtures("store")
 def test_an_export_shorter_than_the_vendors_own_count_is_refused(
-    ingest: Ingest, vendors: Vendors, store: Store, monkeypatch: pytest.MonkeyPatch
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = zendesk.VendorSession.fetch
 
@@ -83,7 +79,7 @@ def test_an_export_shorter_than_the_vendors_own_count_is_refused(
     assert ingest.count("raw_zendesk.tickets") == 5
 
 
-def test_ratings_are_read_again_only_as_far_as_they_may_change(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_ratings_are_read_again_only_as_far_as_they_may_change(ingest: Ingest, store: Store) -> None:
     silos.put(store, "zendesk.satisfaction_ratings", [silos.rating(90, NOW_UNIX - 5 * DAY)], created="created_at")
     ingest("zendesk")
     changed = {**silos.rating(90, NOW_UNIX - 5 * DAY), "score": "bad"}
@@ -102,11 +98,9 @@ def test_the_limit_of_exports_is_waited_out(ingest: Ingest, vendors: Vendors, st
     assert ingest.count("raw_zendesk.tickets") == store.count("zendesk.tickets")
 
 
-def test_wrong_types_are_set_aside(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+def test_wrong_types_are_set_aside(ingest: Ingest, store: Store) -> None:
     broken = silos.ticket(60, NOW_UNIX - DAY, created_at="the day before")
     silos.put(store, "zendesk.tickets", [broken], updated="generated_timestamp")
     result = ingest("zendesk")
     assert conserved(result)
-    assert ingest.quarantined("zendesk") == [
-        ("tickets", "60", "created_at is 'the day before', not an ISO 8601 time.")
-    ]
+    assert ingest.quarantined("zendesk") == [("tickets", "60", "created_at is 'the day before', not an ISO 8601 time.")]

@@ -17,7 +17,8 @@ remaining as (
 
     select
         states.state,
-        length(trim(states.assisting_teams)) - length(replace(trim(states.assisting_teams), ' ', '')) + 1 as teams_named,
+        length(trim(states.assisting_teams)) - length(replace(trim(states.assisting_teams), ' ', '')) + 1
+            as teams_named,
         count(teams.team) as teams_known
     from states
     left join {{ ref('teams') }} as teams

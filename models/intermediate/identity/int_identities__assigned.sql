@@ -174,7 +174,8 @@ account_evidence as (
             case when evidence.mediator_anchor is not null then 0 else 1 end,
             case evidence.mediator_type when 'person' then 1 when 'role_email' then 2 else 3 end,
             evidence.weight desc,
-            evidence.mediator asc
+            evidence.mediator asc,
+            evidence.evidence_type asc
     ) = 1
 
 ),

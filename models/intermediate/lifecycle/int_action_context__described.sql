@@ -247,7 +247,7 @@ recent_occurrences as (
         signals.meaning,
         row_number() over (
             partition by due.action_id
-            order by occurrences.occurred_at desc, occurrences.occurrence_id
+            order by occurrences.occurred_at desc, occurrences.occurrence_id asc
         ) as recency
     from due
     inner join occurrences
@@ -414,8 +414,8 @@ select
     || 'State: ' || lifecycle_state || ' since ' || {{ utc_words('state_since') }} || ', because: ' || state_reason
     || '. ' || state_meaning || ' Owner: ' || state_owner_name || '.' || chr(10)
     || 'Use in the 7 days before: ' || cast(events_7d as {{ text }}) || ' events, active days: '
-    || cast(active_days_7d as {{ text }}) || '; in 28 days: ' || cast(events_28d as {{ text }}) || ' events, active days: '
-    || cast(active_days_28d as {{ text }}) || '. '
+    || cast(active_days_7d as {{ text }}) || '; in 28 days: ' || cast(events_28d as {{ text }})
+    || ' events, active days: ' || cast(active_days_28d as {{ text }}) || '. '
     || coalesce('Last active ' || {{ utc_words('last_active_at') }} || '.', 'Never active before that.') || chr(10)
     || coalesce('Most frequent in 7 days: ' || top_events_7d || '.' || chr(10), '')
     || 'Tickets in 28 days: ' || cast(tickets_28d as {{ text }}) || '.' || chr(10)
@@ -427,7 +427,8 @@ select
         || coalesce(', renewal on ' || cast(renewal_on as {{ text }}), '') || '.' || chr(10),
         'Pays: no subscription known.' || chr(10)
     )
-    || chr(10) || 'Before that, in 30 days:' || chr(10) || coalesce(recent_signals, '- nothing that the playbook listens to')
+    || chr(10) || 'Before that, in 30 days:' || chr(10)
+    || coalesce(recent_signals, '- nothing that the playbook listens to')
     || chr(10) || chr(10) || 'Already tried in 30 days:' || chr(10) || coalesce(tried_actions, '- nothing')
     || chr(10) || chr(10) || 'Permitted in this state:' || chr(10) || coalesce(permitted_actions, '- nothing')
         as story

@@ -131,6 +131,16 @@ placed as (
 
 ),
 
+-- which actions may somebody take in a state, whoever it is?
+permits_of_any_team as (
+
+    select distinct
+        state,
+        action
+    from permits
+
+),
+
 -- may the action be taken in that state, and by the team that owns the action?
 judged as (
 
@@ -140,7 +150,7 @@ judged as (
         own_permit.action is not null as is_permitted_to_owner,
         own_permit.max_per_stay
     from placed
-    left join (select distinct state, action from permits) as any_permit
+    left join permits_of_any_team as any_permit
         on
             placed.state_at_decision = any_permit.state
             and placed.action = any_permit.action

@@ -48,13 +48,31 @@ activity as (
 
 derived as (
 
-    select customer_id, behaviour, occurred_at, event_id, properties, 'stripe' as source
+    select
+        customer_id,
+        behaviour,
+        occurred_at,
+        event_id,
+        properties,
+        'stripe' as source
     from {{ ref('int_billing_behaviours__derived') }}
     union all
-    select customer_id, behaviour, occurred_at, event_id, properties, 'zendesk' as source
+    select
+        customer_id,
+        behaviour,
+        occurred_at,
+        event_id,
+        properties,
+        'zendesk' as source
     from {{ ref('int_support_behaviours__derived') }}
     union all
-    select customer_id, behaviour, occurred_at, event_id, properties, 'bitrix24' as source
+    select
+        customer_id,
+        behaviour,
+        occurred_at,
+        event_id,
+        properties,
+        'bitrix24' as source
     from {{ ref('int_crm_behaviours__derived') }}
 
 ),

@@ -52,7 +52,7 @@ located as (
         part,
         min(extract_as_of) over (
             partition by source
-            order by reached_at, part desc, occurrence_id
+            order by reached_at asc, part desc, occurrence_id asc
             rows between current row and unbounded following
         ) as detected_at
     from timeline

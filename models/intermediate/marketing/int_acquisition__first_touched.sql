@@ -32,7 +32,19 @@ touchpoints as (
         recognised_by,
         touched_at
     from {{ ref('int_touchpoints__unioned') }}
-    where customer_id is not null and channel is not null
+    where customer_id is not null
+
+),
+
+-- a campaign may be named where the channel is not: outbound mails tag their links with the campaign alone
+campaigns as (
+
+    select
+        customer_id,
+        campaign
+    from touchpoints
+    where channel is null and campaign is not null
+    qualify row_number() over (partition by customer_id order by touched_at, touchpoint_id) = 1
 
 ),
 
@@ -52,14 +64,16 @@ ranked as (
         ) as touch_rank
     from touchpoints
     left join billing on touchpoints.customer_id = billing.customer_id
-    where billing.first_paid_on is null or cast(touchpoints.touched_at as date) <= billing.first_paid_on
+    where
+        touchpoints.channel is not null
+        and (billing.first_paid_on is null or cast(touchpoints.touched_at as date) <= billing.first_paid_on)
 
 )
 
 select
     customers.customer_id,
     coalesce(ranked.channel, 'unknown') as channel,
-    ranked.campaign,
+    case when ranked.channel is not null then coalesce(ranked.campaign, campaigns.campaign) end as campaign,
     ranked.touched_at,
     ranked.touchpoint_id,
     case
@@ -71,3 +85,4 @@ left join ranked
     on
         customers.customer_id = ranked.customer_id
         and ranked.touch_rank = 1
+left join campaigns on customers.customer_id = campaigns.customer_id

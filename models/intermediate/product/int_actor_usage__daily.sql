@@ -126,12 +126,12 @@ days as (
             ) }} as date
         )
     union
-    -- what counts as use has changed
-    select distinct events.usage_date
-    from events
+    -- what counts as use has changed: every day that was ever computed
+    select distinct calendar.usage_date
+    from {{ this }} as calendar
     cross join last_build
-    cross join knowledge
-    where last_build.event_list_fingerprint != knowledge.event_list_fingerprint
+    inner join knowledge on last_build.event_list_fingerprint != knowledge.event_list_fingerprint
+    where calendar.source_record_type = 'calendar'
 
 ),
 

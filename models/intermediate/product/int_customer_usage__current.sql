@@ -88,9 +88,10 @@ joined as (
         + case when api.l28 > 0 then 1 else 0 end
         + case when mobile.l28 > 0 then 1 else 0 end as products_used_28d
     from total
-    {%- for product in products %}
-    left join {{ product }} on total.customer_id = {{ product }}.customer_id
-    {%- endfor %}
+    left join editor on total.customer_id = editor.customer_id
+    left join esign on total.customer_id = esign.customer_id
+    left join api on total.customer_id = api.customer_id
+    left join mobile on total.customer_id = mobile.customer_id
     left join sign_ups on total.customer_id = sign_ups.customer_id
 
 )

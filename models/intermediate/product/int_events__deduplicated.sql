@@ -44,16 +44,17 @@ events as (
 {% if is_incremental() %}
 
 -- from which received date on is anything different? the newest known partition may have grown, and a load that is
--- newer than every row here may have brought or repaired older ones
+-- newer than every row here may have brought or repaired older ones. It reads the messages by a way of its own: a CTE
+-- that is used twice is computed in full, and the whole history would be judged again.
 changes as (
 
     select
         least(
             (select max(known.received_date) from {{ this }} as known),
             (
-                select min(events.received_date)
-                from events
-                where events._dlt_load_id > (select max(known._dlt_load_id) from {{ this }} as known)
+                select min(loaded.received_date)
+                from {{ ref('stg_product__events') }} as loaded
+                where loaded._dlt_load_id > (select max(known._dlt_load_id) from {{ this }} as known)
             )
         ) as first_received_date
 
@@ -67,7 +68,8 @@ in_reach as (
     {% if is_incremental() %}
     where
         received_date >= (
-            select {{ dbt.dateadd('day', -lookback_days, 'first_received_date') }}
+            -- a date, because a timestamp would be compared with every row of the history
+            select cast({{ dbt.dateadd('day', -lookback_days, 'first_received_date') }} as date)
             from changes
         )
     {% endif %}

@@ -4,7 +4,7 @@
 -- usage_cohort_bands).
 
 {% set last_date = 'cast(' ~ dbt.dateadd('second', -1, as_of()) ~ ' as date)' %}
-{% set window_start = dbt.dateadd('day', -28, last_date) %}
+{% set begins_after = dbt.dateadd('day', -28, last_date) %}
 
 with
 
@@ -46,7 +46,7 @@ actor_usage as (
         actor_type = 'user'
         and qualifying_events > 0
         and usage_date < {{ as_of() }}
-        and usage_date > {{ window_start }}
+        and usage_date > {{ begins_after }}
 
 ),
 
@@ -110,7 +110,8 @@ measured as (
         customer_id,
         product,
         {%- for measure in ['qualifying_events', 'sessions', 'active_minutes', 'failed_exports', 'api_calls'] %}
-        cast(sum(case when usage_date > {{ window_start }} then {{ measure }} else 0 end) as bigint) as {{ measure }}_28d,
+        cast(sum(case when usage_date > {{ begins_after }} then {{ measure }} else 0 end) as bigint)
+            as {{ measure }}_28d,
         {%- endfor %}
         min(case when qualifying_events > 0 then usage_date end) as first_active_on,
         max(case when qualifying_events > 0 then usage_date end) as last_active_on,
@@ -119,13 +120,13 @@ measured as (
             where qualifying_events > 0 and usage_date > {{ dbt.dateadd('day', -7, last_date) }}
         ) as l7,
         count(*) filter (
-            where qualifying_events > 0 and usage_date > {{ window_start }}
+            where qualifying_events > 0 and usage_date > {{ begins_after }}
         ) as l28,
         count(*) filter (
             where
             qualifying_events > 0
             and usage_date > {{ dbt.dateadd('day', -56, last_date) }}
-            and usage_date <= {{ window_start }}
+            and usage_date <= {{ begins_after }}
         ) as l28_before
     from usage
     group by customer_id, product

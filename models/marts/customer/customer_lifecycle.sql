@@ -232,7 +232,6 @@ select
     marketing.has_consent,
     marketing.unsubscribed_people,
     marketing.crm_deal_id,
-    marketing.crm_deal_stage_id,
     marketing.crm_deal_outcome,
     marketing.crm_owner_id,
 

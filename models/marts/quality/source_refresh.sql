@@ -13,12 +13,10 @@ extracts as (
 
 silos as (
 
-    {% for silo in var('silos') -%}
-        select cast('{{ silo }}' as {{ dbt.type_string() }}) as source
-        {%- if not loop.last %}
-        union all
-        {% endif %}
-    {%- endfor %}
+    {% for silo in var('silos') %}
+    select cast('{{ silo }}' as {{ dbt.type_string() }}) as source
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
 
 ),
 
@@ -33,7 +31,7 @@ latest as (
     from extracts
     qualify row_number() over (
         partition by source
-        order by as_of desc, case when status = 'succeeded' then 0 else 1 end, extract_id
+        order by as_of desc, case when status = 'succeeded' then 0 else 1 end asc, extract_id asc
     ) = 1
 
 ),

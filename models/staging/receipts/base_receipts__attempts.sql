@@ -41,7 +41,7 @@ ranked as (
         *,
         row_number() over (
             partition by attempt_id
-            order by finished_at desc nulls last, _dlt_load_id desc, outcome, reason
+            order by finished_at desc nulls last, _dlt_load_id desc, outcome asc, reason asc
         ) as copy_rank
     from renamed
 

@@ -46,7 +46,7 @@ ranked as (
         *,
         row_number() over (
             partition by action_id
-            order by updated_at desc nulls last, _dlt_load_id desc, payload_hash, attempt_count desc
+            order by updated_at desc nulls last, _dlt_load_id desc, payload_hash asc, attempt_count desc
         ) as copy_rank
     from renamed
 
@@ -63,7 +63,8 @@ judged as (
             when occurrence_id is null then 'no occurrence'
             when delivery_state is null then 'no state'
             when first_planned_at is null then 'no time of planning'
-            when {{ is_unbelievable_time('first_planned_at') }} then 'planned before the company existed or in the future'
+            when {{ is_unbelievable_time('first_planned_at') }}
+                then 'planned before the company existed or in the future'
             when acknowledged_at < first_planned_at then 'acknowledged before it was planned'
         end as reject_reason
     from ranked
