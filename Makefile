@@ -46,13 +46,13 @@ types: install-dev ## mypy, strict
 	$(BIN)/mypy
 
 pytest: install-dev ## Python tests, without the end-to-end run
-	$(BIN)/pytest -m "not end_to_end"
+	$(BIN)/pytest -m "not end_to_end" -n 2 --dist loadscope
 
 dbt-test: install-dev ## dbt build with every test and unit test, on a world of its own
 	$(BIN)/python -m tests.build_world
 
 end-to-end: install-dev ## the main job against the sandbox, with faults, kills and a day's advance
-	$(BIN)/pytest -m end_to_end
+	$(BIN)/pytest -m end_to_end -n 2 --dist loadfile
 
 lock: ## recompile the lock files (needs uv)
 	uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-header --no-annotate -o requirements-dev.lock

@@ -80,7 +80,7 @@ def answering(*, as_json: bool) -> Iterator[Lines]:
 def sandbox_generate(
     customers: Annotated[int, typer.Option(help="Accounts that sign up over the whole time.", min=1)] = 2000,
     months: Annotated[int, typer.Option(help="Months of history.", min=1)] = 18,
-    events_per_day: Annotated[int, typer.Option(help="Mean number of product events a day.", min=1)] = 1820,
+    events_per_day: Annotated[int, typer.Option(help="Mean number of product events a day.", min=1)] = 1650,
     seed: Annotated[int, typer.Option(help="The same seed makes the same world.")] = 20250501,
     as_json: Json = False,
 ) -> None:

@@ -165,7 +165,7 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 - takes seconds, and only the child needs it
 
     say("progress", text="reading the project")
-    quiet = ["--no-version-check", "--no-use-colors", "--log-level", "none", "--log-level-file", "info"]
+    quiet = ["--no-version-check", "--no-use-colors", "--log-level", "none", "--log-level-file", "warn"]
     common = [*quiet, "--log-path", str(order["log_path"])]
     parsed: Any = dbtRunner(callbacks=[_reporter(say)]).invoke([*common, "parse", *order["arguments"]])
     if not parsed.success:

@@ -57,7 +57,7 @@ class WorldParameters:
 
     customers: int = 2000
     months: int = 18
-    events_per_day: int = 1820
+    events_per_day: int = 1650
     seed: int = 20250501
     edge_cases: EdgeCases = field(default_factory=EdgeCases)
 

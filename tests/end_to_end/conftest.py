@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 from benchmarks.job import Job
 
 WORLD = ("--customers", "150", "--months", "8", "--events-per-day", "300")
+
+# how long the undisturbed first run took, kept in its data directory
+SECONDS = "seconds"
 
 # what changes from run to run by its nature: the log of runs, of their checks, and of when which silo was read
 VOLATILE = {"publish_log", "gate_results", "source_refresh"}
@@ -30,11 +34,13 @@ def after_first_run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A data directory after one undisturbed run, its sandbox stopped: tests copy it instead of running it again."""
     job = Job(tmp_path_factory.mktemp("first"))
     shutil.copytree(world, job.data_dir / "sandbox")
+    began = time.monotonic()
     try:
         job.up()
         job.ask("run")
     finally:
         job.down()
+    (job.data_dir / SECONDS).write_text(str(time.monotonic() - began))
     return job.data_dir
 
 
@@ -77,9 +83,9 @@ def _jobs(template: Path, folder: Path, within: str, prepare: Callable[[Job], No
             job.discard()
 
 
-def published_numbers(job: Job) -> dict[str, tuple[int, int]]:
+def published_numbers(data_dir: Path) -> dict[str, tuple[int, int]]:
     """Per published table its rows and a checksum of their contents, without what is volatile by nature."""
-    with duckdb.connect(str((job.data_dir / "published" / "lifecycle.duckdb").resolve()), read_only=True) as published:
+    with duckdb.connect(str((data_dir / "published" / "lifecycle.duckdb").resolve()), read_only=True) as published:
         tables = published.execute(
             "select table_schema, table_name from information_schema.tables"
             " where table_schema in ('marts', 'activation') order by all"

@@ -53,7 +53,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
             )
         return played.sources
 
-    def build(_places: Any, _as_of: Any, _progress: Any, *, arguments: Any = (), inherited: Any = ()) -> Any:  # noqa: ARG001
+    def build(_places: Any, _progress: Any, *, arguments: Any = (), inherited: Any = ()) -> Any:  # noqa: ARG001
         fill(customers=played.customers)
         return played.built
 
