@@ -111,7 +111,7 @@ def spoil_events(path: Path) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("SOURCES__STRIPE__BASE_URL", "not an address", "sources.stripe.base_url"),
+        ("SOURCES__STRIPE__BASE_URL", "not an address", "base_url under [sources.stripe]"),
         ("LIFECYCLE__CLOCK", "sundial", "lifecycle.clock"),
         ("ACTIVATION__MAKE__SIGNING_SECRET", "too short", "activation.make.signing_secret"),
         ("SANDBOX__URL", "http://127.0.0.1:1", "sandbox"),
