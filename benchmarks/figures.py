@@ -54,6 +54,8 @@ def main(measure: Callable[[argparse.Namespace], Sequence[Figure]], parser: argp
             ratio = "" if figure.ratio is None else f"{figure.ratio:.3g}"
             holds = "" if figure.bar is None else ("yes" if figure.holds else "NO")
             table.add_row(figure.name, f"{figure.value:.6g}", figure.unit, figure.against, ratio, bar, holds)
-        Console().print(table)
+        console = Console()
+        # a pipe or a file has no width of its own; eighty columns would break every figure over five lines
+        (console if console.is_terminal else Console(width=160)).print(table)
     if not all(figure.holds for figure in figures):
         sys.exit(1)

@@ -56,7 +56,7 @@ pairs as (
         (
             select sum((records * (records - 1) - (records - marked) * (records - marked - 1)) / 2)
             from cells where customer_id is not null
-        ) as both,
+        ) as agreed,
         (
             select sum((records * (records - 1) - (records - marked) * (records - marked - 1)) / 2)
             from (
@@ -71,7 +71,7 @@ pairs as (
 
 )
 
-select both / said, both / really, really from pairs
+select agreed / said, agreed / really, really from pairs
 """
 
 

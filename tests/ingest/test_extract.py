@@ -317,9 +317,13 @@ def test_the_command_line_runs_a_source_and_says_so(data_dir: Path, tmp_path: Pa
     )
     assert ran.returncode == 0, ran.stderr
     assert "spend: 5 rows loaded" in ran.stdout
-    missing = subprocess.run(
-        [sys.executable, "-m", "ingest", "stripe"], check=False, capture_output=True, text=True, cwd=tmp_path
+    wrong = subprocess.run(
+        [sys.executable, "-m", "ingest", "stripe"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "LIFECYCLE__DATA_DIR": str(data_dir), "SOURCES__STRIPE__BASE_URL": "not an address"},
     )
-    assert missing.returncode == 2
-    assert missing.stderr.startswith("A setting is missing: give ")
-    assert "[sources.stripe]" in missing.stderr
+    assert wrong.returncode == 2
+    assert "base_url under [sources.stripe]" in wrong.stderr
