@@ -31,7 +31,7 @@ def test_ten_kills_lose_no_action_and_change_no_number(fresh: Callable[[], Job],
     for _ in range(KILLS):
         process = killed.start("run", "--json")
         try:
-            process.wait(timeout=moments.uniform(0.05, 1.0) * seconds)
+            process.wait(timeout=moments.uniform(0.05, 0.8) * seconds)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             reached["killed"] += 1
