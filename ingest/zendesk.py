@@ -5,8 +5,9 @@ raw_zendesk.*.
 Incremental rule: exports follow the vendor's opaque cursor, which orders by the system's change time; `updated_at` is
 earlier than that for changes made by the system, so a cursor of our own over it would lose them. The cursor of the last
 page is kept and asked again; when the vendor then counts more tickets than can be here, the export starts over.
-Organisations are listed whole; ratings are listed whole at first and afterwards from 30 days before the last load, the
-time a rating may still change.
+Organisations are listed whole at first, by the list because it has room where exports are rationed; afterwards their
+export is asked from an hour before the last load, and the list again when the vendor counts more than can be here.
+Ratings are listed whole at first and afterwards from 30 days before the last load, the time a rating may still change.
 Delete rule: deleted tickets come through the export with status `deleted`, deleted users with `active` false.
 Organisations that vanish stay. Everything is merged by `id`; of several versions in one load the newest wins.
 Limits: 10 export requests a minute, which a page of 1,000 rows is for; Retry-After is honoured in full.
@@ -34,8 +35,9 @@ TABLES = contracts.load("zendesk")
 EXPORTS: dict[str, dict[str, Any]] = {"tickets": {"include": "metric_sets"}, "users": {}}
 EXPORT_PAGE = 1000
 LIST_PAGE = 100
+ORGANIZATIONS_LAG = dt.timedelta(hours=1).total_seconds()
 RATING_MAY_CHANGE = dt.timedelta(days=30).total_seconds()
-# tickets of the last minute are counted but not exported yet
+# what was changed in the last minute is counted but not exported yet
 COUNT_SLACK = 50
 
 
@@ -54,7 +56,8 @@ def zendesk(
     session.auth = (f"{email}/token", api_token)
     for name in EXPORTS:
         yield dlt.resource(_export(extraction, session, name), parallelized=True, **TABLES[name].hints())
-    yield from _lists(extraction, session)
+    yield dlt.resource(_organizations(extraction, session), parallelized=True, **TABLES["organizations"].hints())
+    yield _ratings(extraction, session)
 
 
 def _export(extraction: Extraction, session: VendorSession, name: str) -> Callable[[], Iterator[pa.Table]]:
@@ -62,7 +65,7 @@ def _export(extraction: Extraction, session: VendorSession, name: str) -> Callab
         table = extraction.table(name, keep="last")
         state = dlt.current.source_state()
         known: str | None = extraction.known.get("cursors", {}).get(name)
-        total = _count(extraction, session) if name == "tickets" else None
+        total = _count(extraction, session, name) if name == "tickets" else None
         cursor = known
         for records, after in _pages(session, name, known):
             cursor = after or cursor
@@ -85,19 +88,19 @@ def _export(extraction: Extraction, session: VendorSession, name: str) -> Callab
 
 def _typed(extraction: Extraction, name: str, records: list[Any]) -> Iterator[pa.Table]:
     table = extraction.table(name, keep="last")
-    table.add(records, f"/api/v2/incremental/{name}")
+    table.add(records, f"/api/v2/{name}")
     if table.pending:
         yield table.drain()
         extraction.say(f"{name}: {table.extracted:,} records")
 
 
-def _count(extraction: Extraction, session: VendorSession) -> int | None:
-    """The vendor's own count of tickets, where it gives one."""
-    body = session.fetch("/api/v2/tickets/count.json")
+def _count(extraction: Extraction, session: VendorSession, name: str) -> int | None:
+    """The vendor's own count, where it gives one."""
+    body = session.fetch(f"/api/v2/{name}/count.json")
     value = body.get("count", {}).get("value") if isinstance(body, dict) else None
     if not isinstance(value, int):
         return None
-    extraction.vendor_totals["tickets"] = value
+    extraction.vendor_totals[name] = value
     return value
 
 
@@ -124,11 +127,69 @@ def _pages(session: VendorSession, name: str, cursor: str | None) -> Iterator[tu
         cursor = after
 
 
-def _lists(extraction: Extraction, session: VendorSession) -> Iterator[DltResource]:
-    """Organisations and ratings: plain lists, declared."""
+def _organizations(extraction: Extraction, session: VendorSession) -> Callable[[], Iterator[pa.Table]]:
+    def organizations() -> Iterator[pa.Table]:
+        table = extraction.table("organizations", keep="last")
+        since = extraction.known.get("read_until")
+        total = _count(extraction, session, "organizations")
+        if since is not None:
+            for records in _changed_organizations(session, int(guards.lagged(since, ORGANIZATIONS_LAG))):
+                yield from _typed(extraction, "organizations", records)
+        held = extraction.held_rows.get("organizations", 0) + table.loaded
+        if since is None or (total is not None and held < total - COUNT_SLACK):
+            for records in _listed_organizations(session):
+                yield from _typed(extraction, "organizations", records)
+            guards.require_total("organizations", table.loaded + table.quarantined, total, slack=COUNT_SLACK)
+
+    return organizations
+
+
+def _changed_organizations(session: VendorSession, start: int) -> Iterator[list[Any]]:
+    """The export by change time: a page ends at a second, and the next one begins with that second again.
+
+    Raises:
+        ImplausibleAnswerError: if a page is no list, or the stream goes on without its time getting further.
+    """
+    while True:
+        body = session.fetch("/api/v2/incremental/organizations.json", params={"start_time": start})
+        records = body.get("organizations") if isinstance(body, dict) else None
+        if not isinstance(records, list):
+            raise ImplausibleAnswerError("Zendesk answers the export of organizations with something that is no list.")
+        yield records
+        if body.get("end_of_stream"):
+            return
+        end = body.get("end_time")
+        if not isinstance(end, int) or end <= start:
+            raise ImplausibleAnswerError("Zendesk says the export of organizations goes on and does not get further.")
+        start = end
+
+
+def _listed_organizations(session: VendorSession) -> Iterator[list[Any]]:
+    """The list, page by page.
+
+    Raises:
+        ImplausibleAnswerError: if a page is no list, or the list goes on without a cursor.
+    """
+    after: str | None = None
+    while True:
+        cursor = {"page[after]": after} if after else {}
+        body = session.fetch("/api/v2/organizations.json", params={"page[size]": LIST_PAGE, **cursor})
+        records = body.get("organizations") if isinstance(body, dict) else None
+        if not isinstance(records, list):
+            raise ImplausibleAnswerError("Zendesk answers the list of organizations with something that is no list.")
+        yield records
+        meta = body.get("meta") or {}
+        if not meta.get("has_more"):
+            return
+        if not meta.get("after_cursor") or meta["after_cursor"] == after:
+            raise ImplausibleAnswerError("Zendesk says the list of organizations goes on and does not get further.")
+        after = meta["after_cursor"]
+
+
+def _ratings(extraction: Extraction, session: VendorSession) -> DltResource:
+    """Satisfaction ratings: a plain list, declared."""
     since = extraction.known.get("read_until")
-    ratings = {"start_time": int(guards.lagged(since, RATING_MAY_CHANGE))} if since else {}
-    filters: dict[str, dict[str, Any]] = {"organizations": {}, "satisfaction_ratings": ratings}
+    recent = {"start_time": int(guards.lagged(since, RATING_MAY_CHANGE))} if since else {}
     declared: Any = {
         "client": {
             "base_url": f"{session.base_url}/api/v2/",
@@ -138,15 +199,15 @@ def _lists(extraction: Extraction, session: VendorSession) -> Iterator[DltResour
         "resources": [
             {
                 "endpoint": {
-                    "path": f"{name}.json",
-                    "params": {"page[size]": LIST_PAGE, **parameters},
-                    "data_selector": name,
+                    "path": "satisfaction_ratings.json",
+                    "params": {"page[size]": LIST_PAGE, **recent},
+                    "data_selector": "satisfaction_ratings",
                 },
                 "parallelized": True,
-                **TABLES[name].hints(),
+                **TABLES["satisfaction_ratings"].hints(),
             }
-            for name, parameters in filters.items()
         ],
     }
-    for resource in rest_api_resources(declared):
-        yield resource.add_step(TypedPages(extraction.table(resource.name), f"/api/v2/{resource.name}"))
+    (resource,) = rest_api_resources(declared)
+    resource.add_step(TypedPages(extraction.table("satisfaction_ratings"), "/api/v2/satisfaction_ratings"))
+    return resource

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from activation.desired import DesiredError
 from ingest.errors import IngestError
-from lifecycle import publish, report, run, settings
+from lifecycle import dbt, publish, report, run, settings
 from lifecycle.clock import ClockError
 from lifecycle.dbt import DbtError
 from lifecycle.lock import HeldError
@@ -197,8 +197,12 @@ def build_command(
 ) -> None:
     """Compute every model as of the last ingest, and test it."""
     with answering(as_json=as_json) as progress:
-        with run.started("build", progress, is_new=False) as this, progress.step("build"):
-            built = run.build(this, ("--select", select) if select else ())
+        with (
+            run.started("build", progress, is_new=False) as this,
+            progress.step("build"),
+            dbt.start(this.places, inherited=(this.lock,)) as models,
+        ):
+            built = run.build(this, models, ("--select", select) if select else ())
         failed = [f"{node.name}: {node.message}" for node in built.failed]
         if built.problem:
             failed.insert(0, built.problem)

@@ -1,12 +1,19 @@
-"""dbt as a child of the run: build everything, then the source freshness, in one process that dies with the run.
+"""dbt as a child of the run: it reads the project at once, builds when it is told to, and dies with the run.
 
-A child, so that its memory goes back when it ends and a killed run stops in the middle of a query. One process for both
-commands, because loading and parsing the project costs seconds. Run as `python -m lifecycle.dbt`, it is that child: it
-reads its order from the command line and writes one JSON object per line to the descriptor it was given.
+A child, so that its memory goes back when it ends and a killed run stops in the middle of a query. One process for
+reading, building and the source freshness, because loading dbt and reading the project costs seconds; started early,
+because these seconds pass while the silos are waited for. Run as `python -m lifecycle.dbt`, it is that child: it reads
+where it works from the command line and what to build from one descriptor, and writes one JSON object per line to
+another. Its standard input only tells it that its parent is alive.
+
+dbt keeps what it read of the project in the data directory and drops it whenever the profile looks different. So the
+project is read with the profile's default path and built with the real one: a data directory can be moved or copied,
+and only files that changed are read again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -18,12 +25,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 from lifecycle.lock import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lifecycle.progress import Progress
     from lifecycle.settings import Places
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+WAREHOUSE_VARIABLE = "LIFECYCLE_WAREHOUSE"  # profiles.yml reads it
 GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
 
@@ -70,55 +78,70 @@ class DbtError(Exception):
     """dbt could not do its work at all; the message is its own."""
 
 
-def build(
-    places: Places,
-    progress: Progress,
-    *,
-    arguments: Sequence[str] = (),
-    inherited: Sequence[int] = (),
-) -> Build:
-    """Seeds, models and data tests as of the last recorded run, then freshness; unit tests belong to the test suite.
+class Child:
+    """dbt at work in a process of its own, from `start` to the end of its `with` block."""
 
-    `arguments` are handed to `dbt build` as they are; `inherited` are descriptors that the child keeps open.
+    def __init__(self, process: subprocess.Popen[bytes], orders: TextIO, lines: TextIO, errors: Path) -> None:
+        self.process = process
+        self._orders = orders
+        self._lines = lines
+        self._errors = errors
 
-    Raises:
-        DbtError: if dbt ended without saying how.
+    def build(self, progress: Progress, *, arguments: Sequence[str] = ()) -> Build:
+        """Seeds, models and data tests as of the last recorded run, then freshness; unit tests belong to the suite.
+
+        `arguments` are handed to `dbt build` as they are. A child builds once.
+
+        Raises:
+            DbtError: if dbt ended without saying how.
+        """
+        with contextlib.suppress(BrokenPipeError):  # a child that is gone already tells why below
+            self._orders.write(json.dumps(list(arguments)) + "\n")
+            self._orders.flush()
+        found, is_complete = _listen(self._lines, progress)
+        self.process.wait()
+        if not is_complete and not found.problem:
+            said = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise DbtError(f"dbt ended with code {self.process.returncode}{': ' + said[-1] if said else ''}.")
+        return found
+
+
+@contextlib.contextmanager
+def start(places: Places, *, inherited: Sequence[int] = ()) -> Iterator[Child]:
+    """Start dbt; it reads the project at once and opens the warehouse only when it is told to build.
+
+    `inherited` are descriptors that the child keeps open.
     """
     places.dbt.mkdir(parents=True, exist_ok=True)
-    reader, writer = os.pipe()
+    order_reader, order_writer = os.pipe()
+    line_reader, line_writer = os.pipe()
     order = {
         "parent": os.getpid(),
-        "out": writer,
+        "in": order_reader,
+        "out": line_writer,
+        "warehouse": str(places.warehouse),
         "log_path": str(places.dbt / "logs"),
         "arguments": _arguments(places),
-        "extra": list(arguments),
     }
     errors = places.dbt / "stderr.log"
     with errors.open("wb") as stderr:
-        child = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "lifecycle.dbt", json.dumps(order)],
             cwd=PROJECT_DIR,
-            env={**os.environ, "LIFECYCLE_WAREHOUSE": str(places.warehouse), "DO_NOT_TRACK": "1"},
+            env={**os.environ, "DO_NOT_TRACK": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            pass_fds=(writer, *inherited),
+            pass_fds=(order_reader, line_writer, *inherited),
         )
-        os.close(writer)
+    os.close(order_reader)
+    os.close(line_writer)
+    with os.fdopen(order_writer, "w", encoding="utf-8") as orders, os.fdopen(line_reader, encoding="utf-8") as lines:
         try:
-            with os.fdopen(reader, encoding="utf-8") as lines:
-                found, is_complete = _listen(lines, progress)
-            child.wait()
+            yield Child(process, orders, lines, errors)
         finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-            if child.stdin is not None:
-                child.stdin.close()
-    if not is_complete and not found.problem:
-        said = errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise DbtError(f"dbt ended with code {child.returncode}{': ' + said[-1] if said else ''}.")
-    return found
+            process.kill()
+            process.communicate()
 
 
 def _arguments(places: Places) -> list[str]:
@@ -167,12 +190,18 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     say("progress", text="reading the project")
     quiet = ["--no-version-check", "--no-use-colors", "--log-level", "none", "--log-level-file", "warn"]
     common = [*quiet, "--log-path", str(order["log_path"])]
+    os.environ.pop(WAREHOUSE_VARIABLE, None)
     parsed: Any = dbtRunner(callbacks=[_reporter(say)]).invoke([*common, "parse", *order["arguments"]])
     if not parsed.success:
         say("problem", text=_words(parsed.exception))
         return
+    with os.fdopen(order["in"], encoding="utf-8") as orders:
+        told = orders.readline()
+    if not told:  # the run ended before it came to building
+        return
+    os.environ[WAREHOUSE_VARIABLE] = order["warehouse"]
     runner = dbtRunner(manifest=parsed.result, callbacks=[_reporter(say)])
-    selection = ["--exclude-resource-type", "unit_test", *order["extra"]]
+    selection = ["--exclude-resource-type", "unit_test", *json.loads(told)]
     built: Any = runner.invoke([*common, "build", *order["arguments"], *selection])
     fresh: Any = runner.invoke([*common, "source", "freshness", *order["arguments"]])
     for answer in (built, fresh):

@@ -119,10 +119,12 @@ def everything(run: Run) -> Summary:
     """The whole job. What fails on the way is in the summary; only what makes going on pointless is raised."""
     summary = Summary(run.run_id, run.as_of)
     run.progress.note(f"{run.run_id} stands at {run.as_of:%Y-%m-%d %H:%M} UTC")
-    with run.progress.step("ingest"):
-        summary.sources = ingest(run)
-    with run.progress.step("build"):
-        built = build(run)
+    # dbt reads the project while the silos are waited for
+    with dbt.start(run.places, inherited=(run.lock,)) as models:
+        with run.progress.step("ingest"):
+            summary.sources = ingest(run)
+        with run.progress.step("build"):
+            built = build(run, models)
     with run.progress.step("gate"):
         summary.verdict = judge(run, built)
     if not summary.verdict.is_open:
@@ -152,11 +154,11 @@ def ingest(run: Run, sources: Sequence[str] | None = None) -> list[SourceResult]
     return results
 
 
-def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
+def build(run: Run, models: dbt.Child, arguments: Sequence[str] = ()) -> dbt.Build:
     """Every model and data test at the run's as_of. What dbt said is kept for a later `gate`."""
     with warehouse(run.places) as connection:
         tables.create_missing(connection)
-    built = dbt.build(run.places, run.progress, arguments=arguments, inherited=(run.lock,))
+    built = models.build(run.progress, arguments=arguments)
     kept = {"run_id": run.run_id, **asdict(built)}
     (run.places.dbt / "build.json").write_text(json.dumps(kept), encoding="utf-8")
     failed = built.failed
@@ -242,7 +244,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         # written before the flip so that the published log knows its own version; _tidy corrects it after a crash
         ops.record(connection, "publications", [row])
         try:
-            publish.publish(connection, name, run.places, version, run.progress)
+            publish.publish(connection, name, run.places, version, relations, run.progress)
         except publish.PublishError as error:
             ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
             raise

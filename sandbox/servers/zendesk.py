@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import math
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -85,11 +86,13 @@ class ZendeskServer:
 
         add("/incremental/tickets/cursor", self.export_of("tickets"), is_export=True)
         add("/incremental/users/cursor", self.export_of("users"), is_export=True)
+        add("/incremental/organizations", self.changed_organizations, is_export=True)
         add("/organizations", self.list_of("organizations"))
+        add("/organizations/count", self.count_of("organizations"))
         add("/satisfaction_ratings", self.list_of("satisfaction_ratings"))
         add("/users", self.list_of("users"))
         add("/users/me", self.current_user)
-        add("/tickets/count", self.ticket_count)
+        add("/tickets/count", self.count_of("tickets"))
         add("/tickets", self.tickets, ("GET", "POST"))
         add("/tickets/{id:int}", self.single_of("tickets", "ticket"))
         add("/users/{id:int}", self.single_of("users", "user"))
@@ -212,6 +215,32 @@ class ZendeskServer:
 
         return handle
 
+    async def changed_organizations(self, request: Request) -> Response:
+        """The export of organisations by change time.
+
+        A page ends with the last row of a second, at least one second after the one it began with: the next page is
+        asked from `end_time`, shows that second again, and still gets further however many rows it has.
+        """
+        query = request.query_params
+        limit = page_size(query.get("per_page"), EXPORT_PAGE, EXPORT_PAGE)
+        start, newest = self.start_time(query.get("start_time")), self.world.now() - EXCLUDED_SECONDS
+        late, bound = late_filter(request, self.world)
+
+        def select(since: float, until: float, most: int) -> list[Row]:
+            where = f"updated_at >= ? and updated_at < ? and updated_at <= ? and {late}"
+            values = [since, until, newest, *bound]
+            order = "updated_at, id_number, id"
+            return self.world.rows.select("zendesk.organizations", where, values, order=order, limit=most)
+
+        rows = select(start + 1, newest + 1, limit + 1)
+        is_end = len(rows) <= limit
+        end = float(int(rows[min(limit, len(rows)) - 1].updated_at)) if rows else start
+        rows = select(start, end + 1, sys.maxsize)
+        is_end = is_end or not select(end + 1, newest + 1, 1)
+        url = f"{own_url(request)}?{urlencode({'start_time': int(end)})}"
+        tail = {"count": len(rows), "next_page": url, "end_time": int(end), "end_of_stream": is_end}
+        return raw_answer(b'{"organizations":[' + joined(rows) + b"]," + orjson.dumps(tail)[1:])
+
     def start_time(self, value: str | None) -> float:
         """The unix second an export begins with.
 
@@ -308,10 +337,14 @@ class ZendeskServer:
 
         return handle
 
-    async def ticket_count(self, _request: Request) -> Response:
-        """The number of tickets, with the time it was counted."""
-        count = self.world.rows.count("zendesk.tickets")
-        return json_answer({"count": {"value": count, "refreshed_at": iso(self.world.now())}})
+    def count_of(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+        """The handler that gives the number of records, with the time it was counted."""
+
+        async def handle(_request: Request) -> Response:
+            count = self.world.rows.count(f"zendesk.{name}")
+            return json_answer({"count": {"value": count, "refreshed_at": iso(self.world.now())}})
+
+        return handle
 
     # Tickets
 

@@ -1,7 +1,8 @@
-"""The job as a user drives it, on small worlds: one is generated once, every test lives in a copy of its own."""
+"""The job as a user drives it: one small world is made and run once, every test lives in a copy of its own."""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,10 @@ import duckdb
 import pytest
 
 from benchmarks.job import Job
+from tests import warehouse
 
 WORLD = ("--customers", "150", "--months", "8", "--events-per-day", "300")
+PARSED = Path("dbt") / "target" / "partial_parse.msgpack"
 
 # how long the undisturbed first run took, kept in its data directory
 SECONDS = "seconds"
@@ -22,56 +25,75 @@ VOLATILE = {"publish_log", "gate_results", "source_refresh"}
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A generated world, never served: tests copy it."""
-    job = Job(tmp_path_factory.mktemp("world"), WORLD)
-    job.ask("sandbox", "generate", *job.world)
-    return job.data_dir / "sandbox"
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for all processes of a test session."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if own.name.startswith("popen-") else own
 
 
 @pytest.fixture(scope="session")
-def after_first_run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(common: Path) -> Path:
+    """A generated world with its files, and dbt's parse of the project; never served: tests copy it."""
+
+    def make(folder: Path) -> None:
+        job = Job(folder, WORLD)
+        job.ask("sandbox", "generate", *job.world)
+        warehouse.manifest()
+        (folder / PARSED).parent.mkdir(parents=True)
+        shutil.copy(warehouse.PROJECT_DIR / "target" / PARSED.name, folder / PARSED)
+
+    return made_once(common / "world", make)
+
+
+@pytest.fixture(scope="session")
+def after_first_run(world: Path, common: Path) -> Path:
     """A data directory after one undisturbed run, its sandbox stopped: tests copy it instead of running it again."""
-    job = Job(tmp_path_factory.mktemp("first"))
-    shutil.copytree(world, job.data_dir / "sandbox")
-    began = time.monotonic()
-    try:
-        job.up()
-        job.ask("run")
-    finally:
-        job.down()
-    (job.data_dir / SECONDS).write_text(str(time.monotonic() - began))
-    return job.data_dir
+
+    def make(folder: Path) -> None:
+        job = Job(folder)
+        shutil.copytree(world, folder, dirs_exist_ok=True)
+        began = time.monotonic()
+        try:
+            job.up()
+            job.ask("run")
+        finally:
+            job.down()
+        (folder / SECONDS).write_text(str(time.monotonic() - began))
+
+    return made_once(common / "after_first_run", make)
 
 
-@pytest.fixture
-def fresh(world: Path, after_first_run: Path, tmp_path: Path) -> Iterator[Callable[[], Job]]:
-    """Makes jobs on copies of the world that never ran; they end with the test.
-
-    Only dbt's parse of the project is taken over from another job: it is the same for all and takes longest.
-    """
-
-    def warm(job: Job) -> None:
-        target = Path("dbt") / "target" / "partial_parse.msgpack"
-        (job.data_dir / target).parent.mkdir(parents=True)
-        shutil.copy(after_first_run / target, job.data_dir / target)
-
-    yield from _jobs(world, tmp_path, "sandbox", warm)
+@pytest.fixture(scope="module")
+def fresh(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
+    """Makes jobs on copies of the world that never ran; they end with the module."""
+    yield from _jobs(world, tmp_path_factory)
 
 
-@pytest.fixture
-def ran(after_first_run: Path, tmp_path: Path) -> Iterator[Callable[[], Job]]:
-    """Makes jobs that have run once; they end with the test."""
-    yield from _jobs(after_first_run, tmp_path, "", lambda _: None)
+@pytest.fixture(scope="module")
+def ran(after_first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
+    """Makes jobs that have run once; they end with the module."""
+    yield from _jobs(after_first_run, tmp_path_factory)
 
 
-def _jobs(template: Path, folder: Path, within: str, prepare: Callable[[Job], None]) -> Iterator[Callable[[], Job]]:
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A directory that the first process to need it makes, while the others wait."""
+    done = folder.with_suffix(".done")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
+def _jobs(template: Path, factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
     jobs: list[Job] = []
 
     def make() -> Job:
-        job = Job(folder / f"data_{len(jobs)}")
-        shutil.copytree(template, job.data_dir / within, symlinks=True)
-        prepare(job)
+        job = Job(factory.mktemp("job") / "data")
+        shutil.copytree(template, job.data_dir, symlinks=True)
         jobs.append(job)
         job.up()
         return job

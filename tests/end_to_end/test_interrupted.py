@@ -23,7 +23,7 @@ pytestmark = pytest.mark.end_to_end
 KILLS = 10
 
 
-def test_ten_kills_lose_no_action_and_change_no_number(fresh: Callable[[], Job], after_first_run: Path) -> None:
+def test_ten_kills_lose_no_action_and_change_no_number(after_first_run: Path, fresh: Callable[[], Job]) -> None:
     seconds = float((after_first_run / SECONDS).read_text())
     killed = fresh()
     moments = random.Random(20261101)

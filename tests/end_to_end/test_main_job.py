@@ -1,57 +1,56 @@
-"""What a newcomer does, twice, and a day later."""
+"""What a newcomer does, twice, and a day later: with silos down and dirty files first, then whole again."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
 
-from benchmarks.job import PROJECT_DIR, Job
+from benchmarks.job import Job
 
 from .conftest import ask_published, published_numbers
 
 pytestmark = pytest.mark.end_to_end
 
-
-def acknowledged(job: Job) -> set[str]:
-    with sqlite3.connect(job.data_dir / "ledger.sqlite") as ledger:
-        return {row[0] for row in ledger.execute("select action_id from deliveries where state = 'acknowledged'")}
+SILOS = ("stripe", "zendesk", "bitrix24", "customerio", "product", "spend")
+WRONG_KEY = "rk_test_wrong_and_secret"
 
 
-def received(job: Job) -> list[dict[str, object]]:
-    answer = requests.get(f"{job.url}/_sandbox/inbox", timeout=30)
-    answer.raise_for_status()
-    found: list[dict[str, object]] = answer.json()
-    return found
+@pytest.fixture(scope="module")
+def first(ran: Callable[[], Job]) -> Job:
+    """A job after its first run; tests of this fixture only look."""
+    return ran()
 
 
-def test_every_silo_arrives_and_every_destination_is_served(ran: Callable[[], Job]) -> None:
-    job = ran()
-    silos = dict(ask_published(job, "select source, is_stale from marts.source_refresh"))
-    assert silos == dict.fromkeys(("stripe", "zendesk", "bitrix24", "customerio", "product", "spend"), False)
-    assert acknowledged(job), "the first run delivered nothing"
-    with sqlite3.connect(job.data_dir / "ledger.sqlite") as ledger:
+def test_every_silo_arrives_and_every_destination_is_served(first: Job) -> None:
+    assert staleness(first) == dict.fromkeys(SILOS, False)
+    assert acknowledged(first), "the first run delivered nothing"
+    with sqlite3.connect(first.data_dir / "ledger.sqlite") as ledger:
         assert {state for (state,) in ledger.execute("select state from deliveries")} == {"acknowledged"}
-    offered = dict(ask_published(job, "select destination, count(*) from marts.action_decisions group by 1"))
+    offered = dict(ask_published(first, "select destination, count(*) from marts.action_decisions group by 1"))
     assert set(offered) == {"customerio", "bitrix24", "make", "zendesk"}
 
 
-def test_the_first_load_of_history_fires_nothing_old(ran: Callable[[], Job]) -> None:
-    job = ran()
+def test_the_first_load_of_history_fires_nothing_old(first: Job) -> None:
     old = ask_published(
-        job,
+        first,
         "select count(*) from marts.action_decisions"
         " where decision = 'permitted' and occurred_at < decided_at - interval '7' day",
     )
     assert old == [(0,)]
     held_back = ask_published(
-        job, "select count(*) from marts.action_decisions where suppression_reason in ('historical', 'stale')"
+        first, "select count(*) from marts.action_decisions where suppression_reason in ('historical', 'stale')"
     )
     assert held_back[0][0] > 100, "months of history should have been held back"
 
@@ -63,6 +62,61 @@ def test_a_second_run_delivers_nothing_and_changes_no_number(ran: Callable[[], J
     assert sum(tally["acknowledged"] for tally in again["destinations"]) == 0
     assert received(job) == inbox
     assert published_numbers(job.data_dir) == numbers
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day of trouble: the job, what it had delivered before, and its run while two silos were down."""
+
+    job: Job
+    before: set[str]
+    run: subprocess.CompletedProcess[str]
+    stale: dict[str, bool]
+    serving: Path
+
+
+@pytest.fixture(scope="module")
+def troubled(ran: Callable[[], Job]) -> Day:
+    """A day later one silo is down, another refuses the key, and files of the two that are read are dirty."""
+    job = ran()
+    before = acknowledged(job)
+    job.ask("sandbox", "advance", "--days", "1")
+    spoil_files(job.data_dir / "sandbox" / "bucket")
+    job.ask("sandbox", "faults", json.dumps([{"vendor": "zendesk", "kind": "silo_down"}]))
+    job.more_environment["SOURCES__STRIPE__API_KEY"] = WRONG_KEY
+    done = job.call("run", "--json")
+    job.ask("sandbox", "faults", "--clear")
+    del job.more_environment["SOURCES__STRIPE__API_KEY"]
+    return Day(job, before, done, staleness(job), (job.data_dir / "published" / "lifecycle.duckdb").resolve())
+
+
+def test_silos_down_lose_only_themselves(troubled: Day) -> None:
+    assert troubled.run.returncode == 2
+    answer = json.loads(troubled.run.stdout)
+    failed = {source["source"]: source["error"] for source in answer["sources"] if not source["ok"]}
+    assert failed.keys() == {"zendesk", "stripe"}
+    assert "401" in failed["stripe"], "the vendor's own answer is told"
+    assert WRONG_KEY not in troubled.run.stdout + troubled.run.stderr, "the secret is not"
+    assert any("zendesk" in message for message in answer["messages"])
+    assert troubled.stale == {source: source in failed for source in SILOS}, "what is old is not shown as fresh"
+
+
+def test_dirty_files_are_loaded_or_set_aside_and_nothing_is_lost(troubled: Day) -> None:
+    with duckdb.connect(str(troubled.job.data_dir / "warehouse.duckdb"), read_only=True) as warehouse:
+        reasons = warehouse.execute(
+            "select table_name, reason from raw_ops.quarantine where source in ('product', 'spend')"
+            " union all select table_name, reason from quarantine.quarantine__product"
+            " union all select table_name, reason from quarantine.quarantine__spend"
+        ).fetchall()
+        tables = [table for table, _ in reasons]
+        assert tables.count("events") >= 5
+        assert tables.count("ad_spend") >= 7
+        assert all(reason for _, reason in reasons)
+        unbalanced = warehouse.execute(
+            "select table_name from raw_ops.extract_tables where rows_extracted != rows_loaded + rows_quarantined"
+            " + coalesce(rows_deduplicated, 0)"
+        ).fetchall()
+        assert unbalanced == []
 
 
 READER = """
@@ -79,12 +133,8 @@ print(reads)
 """
 
 
-def test_a_day_later_readers_read_on_and_only_what_is_new_is_loaded(ran: Callable[[], Job]) -> None:
-    job = ran()
-    before = acknowledged(job)
-    job.ask("sandbox", "advance", "--days", "1")
-
-    stop = job.data_dir / "stop"
+def test_the_next_run_is_whole_again_beside_readers_and_loads_only_what_is_new(troubled: Day, tmp_path: Path) -> None:
+    job, stop = troubled.job, tmp_path / "stop"
     published = str(job.data_dir / "published" / "lifecycle.duckdb")
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, published, str(stop)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -102,36 +152,73 @@ def test_a_day_later_readers_read_on_and_only_what_is_new_is_loaded(ran: Callabl
     assert str(first.pid) in second.stderr, "it says which one is running"
     assert reader.returncode == 0, trouble
     assert int(reads) > 100
+    assert staleness(job) == dict.fromkeys(SILOS, False)
 
-    extracts = (
-        "select t.table_name, t.rows_loaded from raw_ops.extract_tables as t"
-        " inner join (select max(as_of) as as_of from raw_ops.runs) as newest on true"
-        " inner join raw_ops.extracts as e on t.extract_id = e.extract_id and e.as_of = newest.as_of"
-    )
     with duckdb.connect(str(job.data_dir / "warehouse.duckdb"), read_only=True) as warehouse:
-        loaded = dict(warehouse.execute(extracts).fetchall())
+        loaded = warehouse.execute(
+            "select t.table_name, sum(t.rows_loaded) from raw_ops.extract_tables as t"
+            " inner join raw_ops.extracts as e on t.extract_id = e.extract_id"
+            " where e.as_of = (select max(as_of) from raw_ops.runs) group by 1"
+        ).fetchall()
         everything = warehouse.execute("select count(*) from raw_product.events").fetchall()[0][0]
-    assert 0 < loaded["events"] < everything / 10, "a day should load days, not the history"
-    assert acknowledged(job) >= before, "what was delivered stays delivered"
+        tickets = warehouse.execute("select count(*) from raw_zendesk.tickets").fetchall()[0][0]
+    assert 0 < dict(loaded)["events"] < everything / 10, "a day loads days, not the history"
+    assert 0 < dict(loaded)["tickets"] < tickets / 4
+    assert acknowledged(job) >= troubled.before, "what was delivered stays delivered"
     back = ask_published(job, "select count(*) from marts.action_deliveries where outcome = 'acknowledged'")
-    assert back[0][0] == len(before), "a day later the receipts are a source like any other"
+    assert back[0][0] >= len(troubled.before), "a day later the receipts are a source like any other"
 
 
-def test_plain_dbt_works_on_the_same_warehouse(ran: Callable[[], Job]) -> None:
-    job = ran()
-    numbers = published_numbers(job.data_dir)
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), "build", "--profiles-dir", ".", "--select", "mrr_movements"],
-        cwd=PROJECT_DIR,
-        env={
-            **job.environment,
-            "LIFECYCLE_WAREHOUSE": str(job.data_dir / "warehouse.duckdb"),
-            "DBT_TARGET_PATH": str(job.data_dir / "dbt" / "target"),
-            "DBT_LOG_PATH": str(job.data_dir / "logs"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+def acknowledged(job: Job) -> set[str]:
+    with sqlite3.connect(job.data_dir / "ledger.sqlite") as ledger:
+        return {row[0] for row in ledger.execute("select action_id from deliveries where state = 'acknowledged'")}
+
+
+def received(job: Job) -> list[dict[str, Any]]:
+    answer = requests.get(f"{job.url}/_sandbox/inbox", timeout=30)
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+def staleness(job: Job) -> dict[str, bool]:
+    return dict(ask_published(job, "select source, is_stale from marts.source_refresh"))
+
+
+def spoil_files(bucket: Path) -> None:
+    """Make the newest full day of events and the newest day of spend dirty in every way we know."""
+    spoil_events(sorted((bucket / "events").iterdir())[-2] / "part-0.parquet")
+    spend = max((bucket / "spend").iterdir()) / "spend.csv"
+    spend.write_bytes(
+        spend.read_bytes()
+        + b"2025-07-01,paid_search,caf\xe9,google,media,USD,12.00,1,1\n"  # no UTF-8
+        + b"2025-07-01,paid_search,c,google,media,XXX,12.00,1,1\n"  # no such currency
+        + b"2025-07-01,paid_search,c,google,media,USD,-12.00,1,1\n"
+        + b"2025-07-01,paid_search,c,google,media,USD,99999999999999999999.00,1,1\n"
+        + b"not a date,paid_search,c,google,media,USD,12.00,1,1\n"
+        + b"2099-07-01,paid_search,c,google,media,USD,12.00,1,1\n"
+        + b"1999-07-01,paid_search,c,google,media,USD,12.00,1,1\n"
+        + b"2025-07-01,paid_search\n"
     )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert published_numbers(job.data_dir) == numbers, "nothing outside `publish` touches the published file"
+
+
+def spoil_events(path: Path) -> None:
+    """Turn five events of a partition into events that nobody can use, each for another reason."""
+    table = pq.read_table(path, partitioning=None)
+    rows = table.to_pylist()
+    assert len(rows) > 10
+    far = pa.scalar(4102444800000000, pa.timestamp("us")).as_py()
+    old = pa.scalar(946684800000000, pa.timestamp("us")).as_py()
+    for row, changes in zip(
+        rows,
+        (
+            {"message_id": None},
+            {"timestamp": far, "original_timestamp": far},
+            {"timestamp": old, "original_timestamp": old},
+            {"product": "typewriter"},
+            {"properties": '{"cut off'},
+        ),
+        strict=False,
+    ):
+        row.update(changes)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)

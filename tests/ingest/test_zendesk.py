@@ -19,7 +19,7 @@ def test_the_first_load_holds_what_the_vendor_has(ingest: Ingest, store: Store) 
     silos.put(store, "zendesk.tickets", tickets, updated="generated_timestamp")
     silos.put(store, "zendesk.organizations", [silos.organization(n, NOW_UNIX - DAY) for n in range(100, 350)])
     result = ingest("zendesk")
-    assert result.ok
+    assert result.ok, result.error
     assert conserved(result)
     for name in ("tickets", "users", "organizations", "satisfaction_ratings"):
         assert ingest.count(f"raw_zendesk.{name}") == store.count(f"zendesk.{name}"), name
@@ -35,6 +35,25 @@ def test_a_second_load_follows_the_cursor(ingest: Ingest, store: Store) -> None:
     loaded = {table.table_name: table.rows_extracted for table in result.tables}
     assert (loaded["tickets"], loaded["users"]) == (1, 0)
     assert ingest.rows("select status from raw_zendesk.tickets where id = 2") == ["solved"]
+
+
+def test_a_later_load_asks_for_changed_organizations_only(ingest: Ingest, store: Store) -> None:
+    silos.put(store, "zendesk.organizations", [silos.organization(n, NOW_UNIX - 9 * DAY) for n in range(100, 350)])
+    ingest("zendesk")
+    changed = {**silos.organization(120, NOW_UNIX - 100), "name": "Renamed"}
+    silos.put(store, "zendesk.organizations", [changed], updated="updated_at")
+    result = ingest("zendesk")
+    assert {table.table_name: table.rows_extracted for table in result.tables}["organizations"] == 1
+    assert ingest.rows("select name from raw_zendesk.organizations where id = 120") == ["Renamed"]
+    assert ingest.count("raw_zendesk.organizations") == store.count("zendesk.organizations")
+
+
+def test_organizations_missing_in_the_warehouse_make_the_list_be_read_again(ingest: Ingest, store: Store) -> None:
+    silos.put(store, "zendesk.organizations", [silos.organization(n, NOW_UNIX - 9 * DAY) for n in range(100, 350)])
+    ingest("zendesk")
+    ingest.change("delete from raw_zendesk.organizations where id >= 150")
+    ingest("zendesk")
+    assert ingest.count("raw_zendesk.organizations") == store.count("zendesk.organizations")
 
 
 def test_a_change_by_the_system_that_leaves_updated_at_alone_is_seen(ingest: Ingest, store: Store) -> None:

@@ -21,14 +21,21 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def become(body: str) -> None:
         script = tmp_path / "child"
-        script.write_text(f"#!{sys.executable}\nimport json, os, sys\norder = json.loads(sys.argv[3])\n{body}\n")
+        heads = "import json, os, sys\norder = json.loads(sys.argv[3])\n"
+        script.write_text(f"#!{sys.executable}\n{heads}{body}\n")
         script.chmod(0o700)
         monkeypatch.setattr(dbt.sys, "executable", str(script))
 
     return become
 
 
+def build(places: Places, progress: Any, *arguments: str) -> dbt.Build:
+    with dbt.start(places) as models:
+        return models.build(progress, arguments=arguments)
+
+
 SPEAKS = """
+os.fdopen(order["in"]).readline()
 out = os.fdopen(order["out"], "w")
 node = dict(unique_id="test.x", name="x", resource_type="test", status="pass", message="", failures=0, seconds=1.0,
             severity="error")
@@ -46,7 +53,7 @@ for line in (
 
 def test_what_the_child_says_is_what_was_built(child: Any, places: Places, progress: Any) -> None:
     child(SPEAKS)
-    built = dbt.build(places, progress)
+    built = build(places, progress)
     assert [node.status for node in built.nodes] == ["pass", "fail"]
     assert [node.status for node in built.failed] == ["fail"]
     assert built.freshness == [dbt.Freshness("stripe", "invoices", "pass", 1.5, 26)]
@@ -56,10 +63,10 @@ def test_what_the_child_says_is_what_was_built(child: Any, places: Places, progr
 def test_selection_and_warehouse_are_handed_over_and_no_variable(child: Any, places: Places, progress: Any) -> None:
     child(
         "out = os.fdopen(order['out'], 'w')\n"
-        "text = ' '.join([*order['arguments'], *order['extra'], os.environ['LIFECYCLE_WAREHOUSE']])\n"
+        "text = ' '.join([*order['arguments'], *json.loads(os.fdopen(order['in']).readline()), order['warehouse']])\n"
         "print(json.dumps({'kind': 'problem', 'text': text}), file=out, flush=True)"
     )
-    said = dbt.build(places, progress, arguments=("--select", "one")).problem
+    said = build(places, progress, "--select", "one").problem
     assert "--vars" not in said, "a variable that changes with every run makes dbt parse everything again"
     assert "--select one" in said
     assert str(places.warehouse) in said
@@ -70,10 +77,17 @@ def test_a_child_that_dies_without_a_word_is_an_error_with_its_last_line(
 ) -> None:
     child("print('Segmentation fault', file=sys.stderr)\nsys.exit(7)")
     with pytest.raises(dbt.DbtError, match="code 7: Segmentation fault"):
-        dbt.build(places, progress)
+        build(places, progress)
 
 
 def test_a_child_that_dies_half_way_is_no_good_build(child: Any, places: Places, progress: Any) -> None:
     child(SPEAKS.replace('    {"kind": "done"},\n', "") + "\nos.abort()")
     with pytest.raises(dbt.DbtError, match="ended with code"):
-        dbt.build(places, progress)
+        build(places, progress)
+
+
+def test_a_run_that_never_comes_to_building_leaves_no_child(child: Any, places: Places) -> None:
+    child("sys.stdin.read()")
+    with dbt.start(places) as models:
+        assert models.process.poll() is None
+    assert models.process.poll() is not None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +11,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from tests.warehouse import Warehouse
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PROJECT = Path(__file__).parents[2]
 AS_OF = "2026-03-01 00:00:00"
-CATALOG = "playbook"
+CATALOG = "warehouse"
 DETECTION = (
     "int_signals__defined",
     "int_silos__observed",
@@ -115,13 +114,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The SQL that dbt makes of the models, at a fixed as_of."""
     folder = tmp_path_factory.mktemp("playbook")
     models = (*DETECTION, *MACHINE, *DECISIONS)
-    command = [str(Path(sys.executable).with_name("dbt")), "compile", "--quiet", "--threads", "1"]
-    command += ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    command += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    command += ["--vars", f"{{as_of: '{AS_OF}'}}", "--select", *models]
-    environment = {**os.environ, "LIFECYCLE_WAREHOUSE": str(folder / f"{CATALOG}.duckdb")}
-    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    Warehouse(folder).dbt("compile", "--vars", f"{{as_of: '{AS_OF}'}}", "--select", *models)
     found = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
     assert set(models) <= set(found)
     return found

@@ -221,7 +221,7 @@ def zendesk_world() -> dict[str, list[Document]]:
     tickets += [record(119, NOW - 61, status="new"), record(120, NOW - 30, status="new")]
     metrics = [record(i, NOW - 90 * DAY, ticket_id=i, reopens=i % 2) for i in range(1, 121)]
     users = [record(1000 + i, NOW - 200 * DAY + i, email=f"u{i}@acme.example", organization_id=9) for i in range(25)]
-    organizations = [record(i, NOW - 200 * DAY, name=f"Org {i}") for i in range(1, 231)]
+    organizations = [record(i, NOW - 200 * DAY + i // 60 * 600, name=f"Org {i}") for i in range(1, 231)]
     ratings = [record(i, NOW - 50 * DAY + i, score="good" if i % 3 else "bad", ticket_id=i) for i in range(1, 31)]
     return {
         "zendesk.tickets": tickets,

@@ -128,6 +128,23 @@ def test_lists_page_by_cursor(sandbox: Sandbox) -> None:
     assert bad.json()["errors"][0]["code"] == "InvalidPaginationParameter"
 
 
+def test_organizations_are_exported_by_change_time(sandbox: Sandbox) -> None:
+    path, seen, start = "/incremental/organizations.json", [], 0
+    for _ in range(20):
+        answer = sandbox.zendesk(path, start_time=start, per_page=50).json()
+        seen += [row["id"] for row in answer["organizations"]]
+        assert answer["count"] == len(answer["organizations"])
+        if answer["end_of_stream"]:
+            break
+        assert answer["end_time"] > start
+        start = answer["end_time"]
+    assert answer["end_of_stream"]
+    assert set(seen) == set(range(1, 231))
+    assert sandbox.zendesk("/organizations/count.json").json()["count"]["value"] == 230
+    newest = sandbox.zendesk(path, start_time=answer["end_time"]).json()
+    assert 0 < newest["count"] < 230
+
+
 def test_ratings_filter_by_score_and_time(sandbox: Sandbox) -> None:
     bad = sandbox.zendesk("/satisfaction_ratings.json", score="bad", start_time=NOW - 50 * DAY + 10).json()
     assert [row["id"] for row in bad["satisfaction_ratings"]] == [12, 15, 18, 21, 24, 27, 30]

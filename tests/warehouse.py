@@ -1,0 +1,132 @@
+"""Warehouses of a test's own, and dbt in this process to build in them, with the project parsed once for all tests.
+
+Parsing takes as long as building, and dbt throws its parse away whenever the path of the warehouse changes. So the
+project is parsed for the default path, once, into the `target/` of the repository, where the next session finds it;
+what is built with that parse may live anywhere, as long as the file is called `warehouse.duckdb`: that name is the
+catalog in every statement.
+
+    warehouse = Warehouse(tmp_path)
+    warehouse.insert("raw_stripe.customers", [{"id": "cus_1", "created": 1767225600}])
+    warehouse.stand_at(datetime(2026, 3, 1))
+    warehouse.dbt("build", "--select", "+int_mrr__monthly", "--exclude-resource-type", "test", "unit_test")
+    warehouse.rows("select * from intermediate.int_mrr__monthly order by all")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from ingest.tables import create_missing
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Mapping
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+WAREHOUSE_VARIABLE = "LIFECYCLE_WAREHOUSE"
+LOAD_ID = "test"
+
+
+@functools.cache
+def manifest() -> Manifest:
+    """The parsed project. One process parses, others of the same session wait for it and read what it left."""
+    target = PROJECT_DIR / "target"
+    target.mkdir(exist_ok=True)
+    with (target / "parse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        parsed = _invoke(None, None, ["parse", "--target-path", str(target), "--log-path", str(target / "logs")])
+    assert isinstance(parsed, Manifest)
+    return parsed
+
+
+class Warehouse:
+    """One file with every raw table, empty at first, in a folder where dbt may leave its artefacts too."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.path = folder / "warehouse.duckdb"
+        with self.connect() as connection:
+            create_missing(connection)
+
+    def connect(self, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+        """A connection, to be closed before dbt is asked for anything."""
+        return duckdb.connect(str(self.path), read_only=read_only)
+
+    def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put rows into a raw table; columns that a row does not name are null."""
+        by_columns: dict[tuple[str, ...], list[list[Any]]] = defaultdict(list)
+        for row in rows:
+            complete = {"_dlt_load_id": LOAD_ID, **row}
+            by_columns[tuple(complete)].append(list(complete.values()))
+        with self.connect() as connection:
+            for columns, values in by_columns.items():
+                names = ", ".join(f'"{name}"' for name in columns)
+                marks = ", ".join("?" for _ in columns)
+                connection.executemany(f"insert into {table} ({names}) values ({marks})", values)
+
+    def stand_at(self, as_of: dt.datetime) -> None:
+        """Make `as_of` the instant of the newest run: the models take it from there."""
+        self.execute("delete from raw_ops.runs")
+        self.insert("raw_ops.runs", [{"run_id": "test", "as_of": as_of}])
+
+    def execute(self, statement: str, parameters: object = None) -> None:
+        """One statement for its effect."""
+        with self.connect() as connection:
+            connection.execute(statement, parameters)
+
+    def rows(self, query: str, parameters: object = None) -> list[tuple[Any, ...]]:
+        """What a query gives."""
+        with self.connect(read_only=True) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def dbt(self, *arguments: str) -> Any:
+        """Run a dbt command on this warehouse with the parsed project; dbt's own result.
+
+        Raises:
+            AssertionError: if it fails; the message is what the failed nodes say.
+        """
+        places = ["--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")]
+        return _invoke(manifest(), self.path, [*arguments, "--threads", "1", *places])
+
+
+def _invoke(parsed: Manifest | None, warehouse: Path | None, arguments: list[str]) -> Any:
+    common = ["--quiet", "--no-version-check", "--log-level-file", "none"]
+    projects = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
+    with _warehouse_is(warehouse):
+        try:
+            done = dbtRunner(manifest=parsed).invoke([*common, *arguments, *projects])
+        finally:
+            # dbt keeps its connection, and with it the lock on the file, for as long as the process lives
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    failed = [
+        f"{result.node.name}: {result.message}"
+        for result in getattr(done.result, "results", ())
+        if result.status in ("error", "fail", "runtime error")
+    ]
+    assert done.success, "\n".join(failed) or str(done.exception)
+    return done.result
+
+
+@contextlib.contextmanager
+def _warehouse_is(path: Path | None) -> Iterator[None]:
+    before = os.environ.pop(WAREHOUSE_VARIABLE, None)
+    if path is not None:
+        os.environ[WAREHOUSE_VARIABLE] = str(path)
+    try:
+        yield
+    finally:
+        os.environ.pop(WAREHOUSE_VARIABLE, None)
+        if before is not None:
+            os.environ[WAREHOUSE_VARIABLE] = before
