@@ -1,8 +1,9 @@
-"""Where facts become documents: a write-back cache in front of the store, emptied now and then to bound memory."""
+"""Where facts become documents: a write-back cache in front of the store, thinned out now and then to bound memory."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sandbox.store import Document
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from sandbox.store import Store
 
 Body = dict[str, Any]
+
+# documents that stay at hand after they were written: people and customers are spoken of again and again
+KEPT = 20_000
 
 
 class Desk:
@@ -47,24 +51,29 @@ class Desk:
         previous = {name: document.body.get(name) for name, new in changes.items() if document.body.get(name) != new}
         body = {**document.body, **changes}
         key = (collection, document.id)
-        self._open[key] = Document(document.id, body, document.created_at, at, parent or document.parent)
+        self._lay_on_top(key, Document(document.id, body, document.created_at, at, parent or document.parent))
         self._changed.add(key)
         return previous
 
     def flush(self) -> None:
-        """Write what changed and forget everything."""
+        """Write what changed and forget all but the documents that were used last."""
         by_collection: dict[str, list[Document]] = defaultdict(list)
         for key in self._changed:
             by_collection[key[0]].append(self._open[key])
         for collection, documents in by_collection.items():
             self.store.put_many(collection, sorted(documents, key=lambda document: document.id))
-        self._open.clear()
         self._changed.clear()
+        for key in list(islice(self._open, max(0, len(self._open) - KEPT))):
+            del self._open[key]
 
     def _document(self, collection: str, document_id: Any) -> Document:
         key = (collection, str(document_id))
         document = self._open.get(key) or self.store.document(*key)
         if document is None:
             raise LookupError(f"The world speaks of {collection} {document_id}, which was never created.")
-        self._open[key] = document
+        self._lay_on_top(key, document)
         return document
+
+    def _lay_on_top(self, key: tuple[str, str], document: Document) -> None:
+        self._open.pop(key, None)
+        self._open[key] = document

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import silos
 from harness import Ingest, Vendors
 
-from ingest import pipeline
-from ingest.http import Patience
+from ingest import bitrix24, pipeline
+from ingest.http import Pace, Patience
 from sandbox import serve
 from sandbox.limits import Limits
 from sandbox.store import Store
@@ -70,6 +70,8 @@ def vendors(data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> It
             "CUSTOMERIO__REQUESTS_PER_SECOND": "1000",
         }.items():
             monkeypatch.setenv(f"SOURCES__{name}", value)
+        # the portal's pace belongs to the account and so to the process: tests would wait for one another
+        monkeypatch.setattr(bitrix24, "PACE", Pace(100_000, 1.0))
         yield Vendors(url)
 
 
