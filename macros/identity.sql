@@ -8,3 +8,13 @@
 {% macro identifier_key(identifier_type, column) -%}
     '{{ identifier_type }}=' || {{ column }}
 {%- endmacro %}
+
+
+-- The id that a customer (or a person) has when this record names it.
+{% macro customer_id_of(record_key) -%}
+    'c_' || substr(md5({{ record_key }}), 1, 16)
+{%- endmacro %}
+
+{% macro person_id_of(record_key) -%}
+    'p_' || substr(md5({{ record_key }}), 1, 16)
+{%- endmacro %}

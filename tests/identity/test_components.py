@@ -7,20 +7,22 @@ cliques, repeated edges, loops and single nodes.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import duckdb
+import pytest
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.warehouse import PROJECT_DIR
+
 MODEL = """
 {{{{ config(materialized='connected_components', max_rounds={rounds}) }}}}
-select node_a, node_b from main.pairs
+select node_a, node_b from main.{name}_pairs
 """
 
 Pair = tuple[str, str]
@@ -62,71 +64,97 @@ def shapes() -> list[Pair]:
     return chain + backwards + star + ring + grid + clique + bridge
 
 
-def run_dbt(folder: Path, pairs: list[Pair], rounds: int = 20) -> subprocess.CompletedProcess[str]:
-    """Build one model over the pairs in a project that has nothing but the macro under test."""
-    (folder / "models").mkdir(parents=True)
+@dataclass(frozen=True)
+class Built:
+    """What dbt made of each model: the error it ended in, or the components by node."""
+
+    errors: dict[str, str]
+    labels: dict[str, dict[str, str]]
+    left_over: list[str]
+
+
+def graphs() -> dict[str, list[Pair]]:
+    """Models by name, each over a table of its own pairs."""
+    rng = random.Random(20250501)
+    many = shapes() + [pair for number in range(400) for pair in random_graph(f"random{number}", rng)]
+    shuffled = [(right, left) for left, right in many]
+    rng.shuffle(shuffled)
+    return {
+        "many": many,
+        "shuffled": shuffled,
+        "loops": [("a", "a"), ("b", "b")],
+        "nothing": [],
+        "capped": [(f"n{n}", f"n{n + 1}") for n in range(3000)],
+    }
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A project that has nothing but the macro under test and a model per graph, run once."""
+    folder = tmp_path_factory.mktemp("components")
+    (folder / "models").mkdir()
     (folder / "macros").mkdir()
-    shutil.copy(REPOSITORY / "macros" / "connected_components.sql", folder / "macros")
-    (folder / "models" / "components.sql").write_text(MODEL.format(rounds=rounds))
+    shutil.copy(PROJECT_DIR / "macros" / "connected_components.sql", folder / "macros")
     (folder / "dbt_project.yml").write_text(
         "name: components_under_test\nversion: 1.0.0\nconfig-version: 2\nprofile: test\n"
         "flags: {send_anonymous_usage_stats: false}\n"
     )
+    path = folder / "warehouse.duckdb"
     (folder / "profiles.yml").write_text(
-        "test: {target: t, outputs: {t: {type: duckdb, path: warehouse.duckdb, schema: main, threads: 1}}}\n"
+        f"test: {{target: t, outputs: {{t: {{type: duckdb, path: '{path}', schema: main, threads: 1}}}}}}\n"
     )
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-        connection.execute("create table pairs (node_a varchar, node_b varchar)")
-        connection.execute(
-            "insert into pairs select unnest($left), unnest($right)",
-            {"left": [left for left, _ in pairs], "right": [right for _, right in pairs]},
+    with duckdb.connect(str(path)) as connection:
+        for name, pairs in graphs().items():
+            rounds = 1 if name == "capped" else 20
+            (folder / "models" / f"{name}.sql").write_text(MODEL.format(name=name, rounds=rounds))
+            connection.execute(f"create table {name}_pairs (node_a varchar, node_b varchar)")
+            connection.execute(
+                f"insert into {name}_pairs select unnest($left), unnest($right)",
+                {"left": [left for left, _ in pairs], "right": [right for _, right in pairs]},
+            )
+    try:
+        done: Any = dbtRunner().invoke(
+            ["run", "--quiet", "--project-dir", str(folder), "--profiles-dir", str(folder), "--log-level-file", "none"]
         )
-    return subprocess.run(  # noqa: PLW1510 - the tests read the return code
-        [sys.executable, "-m", "dbt.cli.main", "run", "--no-use-colors", "--profiles-dir", "."],
-        cwd=folder,
-        env={key: value for key, value in os.environ.items() if not key.startswith(("DBT_", "LIFECYCLE_"))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    errors = {each.node.name: str(each.message) for each in done.result if str(each.status) != "success"}
+    with duckdb.connect(str(path), read_only=True) as connection:
+        labels = {
+            name: dict(connection.execute(f"select node, component from {name}").fetchall())
+            for name in graphs()
+            if name not in errors
+        }
+        scratch = "select table_name from duckdb_tables() where table_name like 'components_of_%'"
+        left_over = [name for (name,) in connection.execute(scratch).fetchall()]
+    return Built(errors, labels, left_over)
 
 
-def components_in(folder: Path) -> tuple[set[frozenset[str]], dict[str, str]]:
-    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
-        label = dict(connection.execute("select node, component from main.components").fetchall())
-        left_over = connection.execute(
-            "select table_name from duckdb_tables() where table_name like 'components_of_%'"
-        ).fetchall()
-    assert left_over == []
+def groups_of(label: dict[str, str]) -> set[frozenset[str]]:
     groups: defaultdict[str, set[str]] = defaultdict(set)
     for node, component in label.items():
         groups[component].add(node)
-    return {frozenset(group) for group in groups.values()}, label
+    return {frozenset(group) for group in groups.values()}
 
 
-def test_components_are_those_of_a_union_find_and_depend_on_no_row_order(tmp_path: Path) -> None:
-    rng = random.Random(20250501)
-    pairs = shapes() + [pair for number in range(400) for pair in random_graph(f"random{number}", rng)]
-    first = run_dbt(tmp_path / "first", pairs)
-    assert first.returncode == 0, first.stdout
-    found, labels = components_in(tmp_path / "first")
-    assert found == brute_force(pairs)
-    assert all(labels[name] == name for name in set(labels.values()))
-
-    shuffled = [(right, left) for left, right in pairs]
-    rng.shuffle(shuffled)
-    second = run_dbt(tmp_path / "second", shuffled)
-    assert second.returncode == 0, second.stdout
-    assert components_in(tmp_path / "second")[1] == labels
+def test_components_are_those_of_a_union_find_and_named_after_a_member(built: Built) -> None:
+    assert groups_of(built.labels["many"]) == brute_force(graphs()["many"])
+    assert all(built.labels["many"][name] == name for name in set(built.labels["many"].values()))
 
 
-def test_a_graph_without_edges_gives_every_node_its_own_component(tmp_path: Path) -> None:
-    result = run_dbt(tmp_path / "loops", [("a", "a"), ("b", "b")])
-    assert result.returncode == 0, result.stdout
-    assert components_in(tmp_path / "loops")[1] == {"a": "a", "b": "b"}
+def test_they_depend_on_no_order_of_rows_or_ends(built: Built) -> None:
+    assert built.labels["shuffled"] == built.labels["many"]
 
 
-def test_the_hard_cap_stops_a_run_and_says_so(tmp_path: Path) -> None:
-    result = run_dbt(tmp_path / "capped", [(f"n{n}", f"n{n + 1}") for n in range(3000)], rounds=1)
-    assert result.returncode == 1
-    assert "edges after 1 rounds" in result.stdout
+def test_a_graph_without_edges_gives_every_node_its_own_component(built: Built) -> None:
+    assert built.labels["loops"] == {"a": "a", "b": "b"}
+    assert built.labels["nothing"] == {}
+
+
+def test_the_hard_cap_stops_a_run_and_says_so(built: Built) -> None:
+    assert set(built.errors) == {"capped"}
+    assert "edges after 1 rounds" in built.errors["capped"]
+
+
+def test_no_scratch_table_is_left(built: Built) -> None:
+    assert built.left_over == []

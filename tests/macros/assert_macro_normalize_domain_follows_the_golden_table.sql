@@ -13,6 +13,8 @@ golden as (
         ('acme.example:8080', 'acme.example'),
         ('WWW.acme.example.', 'acme.example'),
         ('shop.acme.example', 'shop.acme.example'),
+        ('https://www.XN--MLLER-KVA.example/', 'm' || chr(252) || 'ller.example'),
+        ('M' || chr(220) || 'LLER.example', 'm' || chr(252) || 'ller.example'),
         ('acme', null),
         ('ada@acme.example', null),
         (null, null)

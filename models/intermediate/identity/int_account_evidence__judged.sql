@@ -29,8 +29,8 @@ persons as (
 
     select
         node,
-        component as person
-    from {{ ref('int_persons__connected') }}
+        person
+    from {{ ref('int_persons__limited') }}
 
 ),
 
@@ -41,7 +41,8 @@ identifiers as (
         record_level,
         identifier_type,
         identifier_key,
-        origin
+        origin,
+        seen_at
     from {{ ref('int_identifiers__judged') }}
     where verdict = 'used'
 
@@ -52,7 +53,8 @@ memberships as (
     select
         persons.person,
         coalesce(accounts.account, memberships.account_node) as account,
-        count(*) as weight
+        count(*) as weight,
+        min(memberships.first_seen_at) as known_at
     from {{ ref('int_memberships__observed') }} as memberships
     inner join persons on memberships.record_key = persons.node
     left join accounts on memberships.account_node = accounts.node
@@ -66,7 +68,8 @@ person_domains as (
     select
         persons.person,
         identifiers.identifier_key as domain_node,
-        count(*) as weight
+        count(*) as weight,
+        min(identifiers.seen_at) as known_at
     from identifiers
     inner join persons on identifiers.record_key = persons.node
     where identifiers.identifier_type = 'domain'
@@ -81,7 +84,8 @@ person_evidence as (
         account,
         person,
         'membership' as evidence_type,
-        weight
+        weight,
+        known_at
     from memberships
 
     union all
@@ -91,7 +95,8 @@ person_evidence as (
         accounts.account,
         coalesce(persons.person, identifiers.identifier_key) as person,
         'email' as evidence_type,
-        count(*) as weight
+        count(*) as weight,
+        min(identifiers.seen_at) as known_at
     from identifiers
     inner join accounts on identifiers.record_key = accounts.node
     left join persons on identifiers.identifier_key = persons.node
@@ -128,6 +133,7 @@ evidence as (
         'person' as mediator_type,
         evidence_type,
         weight,
+        known_at,
         false as is_contested
     from person_evidence
 
@@ -144,6 +150,7 @@ evidence as (
             else 'role_email'
         end as evidence_type,
         count(*) as weight,
+        min(identifiers.seen_at) as known_at,
         bool_or(identifiers.origin = 'address' and contested_accounts.account is not null) as is_contested
     from identifiers
     inner join accounts on identifiers.record_key = accounts.node
@@ -160,6 +167,8 @@ evidence as (
         'domain' as mediator_type,
         'member_domain' as evidence_type,
         count(*) as weight,
+        -- the later of the two: that somebody writes from there, and that they belong to the account
+        min(greatest(memberships.known_at, person_domains.known_at)) as known_at,
         bool_and(contested_persons.person is not null) as is_contested
     from memberships
     inner join person_domains on memberships.person = person_domains.person
@@ -175,6 +184,7 @@ evidence as (
         'domain' as mediator_type,
         'stray_person' as evidence_type,
         person_domains.weight,
+        person_domains.known_at,
         contested_persons.person is not null as is_contested
     from person_domains
     left join memberships on person_domains.person = memberships.person
@@ -230,6 +240,7 @@ judged as (
         evidence.mediator_type,
         evidence.evidence_type,
         evidence.weight,
+        evidence.known_at,
         anchored.account is not null as is_anchored,
         case
             when touched.anchors = 1 then touched.any_anchor

@@ -18,7 +18,8 @@ records as (
 select
     record_key as node_a,
     identifier_key as node_b,
-    'account_id' as link_method
+    'account_id' as link_method,
+    seen_at as linked_at
 from {{ ref('int_identifiers__judged') }}
 where verdict = 'used' and record_level = 'account' and identifier_type = 'account_id'
 
@@ -27,25 +28,29 @@ union all
 select
     record_key as node_a,
     record_key as node_b,
-    'self' as link_method
+    'self' as link_method,
+    cast(null as timestamp) as linked_at
 from records
 
 union all
 
 ---------- the product moved a user's group from one account to another and said so
-select distinct
+select
     {{ identifier_key('account_id', 'previous_account_id') }} as node_a,
     {{ identifier_key('account_id', 'account_id') }} as node_b,
-    'alias' as link_method
+    'alias' as link_method,
+    min(first_seen_at) as linked_at
 from {{ ref('int_product_identities__observed') }}
 where previous_account_id is not null and account_id is not null
+group by previous_account_id, account_id
 
 union all
 
 select
-    {{ identifier_key('account_id', 'old_value') }} as node_a,
-    {{ identifier_key('account_id', 'new_value') }} as node_b,
-    'alias' as link_method
+    identifier_type || '=' || old_value as node_a,
+    identifier_type || '=' || new_value as node_b,
+    'alias' as link_method,
+    effective_at as linked_at
 from {{ ref('identity_aliases') }}
 where identifier_type = 'account_id' and effective_at <= {{ as_of() }}
 
@@ -54,7 +59,8 @@ union all
 select
     overrides.record_a as node_a,
     overrides.record_b as node_b,
-    'override' as link_method
+    'override' as link_method,
+    cast(overrides.decided_on as timestamp) as linked_at
 from {{ ref('identity_overrides') }} as overrides
 inner join records as records_a on overrides.record_a = records_a.record_key
 inner join records as records_b on overrides.record_b = records_b.record_key

@@ -19,6 +19,6 @@ from {{ ref('int_accounts__keyed') }}
 union all
 
 select
-    'person=' || component as node_a,
-    'person=' || component as node_b
-from {{ ref('int_persons__connected') }}
+    'person=' || person as node_a,
+    'person=' || person as node_b
+from {{ ref('int_persons__limited') }}

@@ -289,11 +289,25 @@ normal_forms as (
         identifier_type,
         raw_value,
         case identifier_type
-            when 'email' then {{ normalize_email('raw_value') }}
-            when 'domain' then {{ normalize_domain('raw_value') }}
+            when 'email' then {{ email_normal_form('raw_value') }}
+            when 'domain' then {{ domain_normal_form('raw_value') }}
             else trim(raw_value)
-        end as identifier_value
+        end as normal_form
     from spellings
+
+),
+
+-- a domain in two spellings is one domain
+readable as (
+
+    select
+        identifier_type,
+        raw_value,
+        case
+            when identifier_type in ('email', 'domain') then {{ unicode_labels('normal_form', 'raw_value') }}
+            else normal_form
+        end as identifier_value
+    from normal_forms
 
 ),
 
@@ -304,12 +318,12 @@ normalised as (
         mentions.identifier_type,
         mentions.raw_value,
         mentions.seen_at,
-        normal_forms.identifier_value
+        readable.identifier_value
     from mentions
-    inner join normal_forms
+    inner join readable
         on
-            mentions.identifier_type = normal_forms.identifier_type
-            and mentions.raw_value = normal_forms.raw_value
+            mentions.identifier_type = readable.identifier_type
+            and mentions.raw_value = readable.raw_value
 
 )
 

@@ -4,7 +4,7 @@
 -- Hazard: an address that was somebody else's before carries its period in the key (email=a@b#2). It counts as taken
 -- over when two product users had it and the second came after the last sign of the first.
 
-with
+with recursive
 
 records as (
 
@@ -44,8 +44,47 @@ blocked as (
 
     select
         identifier_type,
+        pattern_kind,
         value_pattern
     from {{ ref('blocked_identifiers') }}
+
+),
+
+-- which domain does an old one stand for by now? a domain may change more than once, so the chain is followed; what
+-- runs in a circle has no end and stays as it was said
+domain_aliases as (
+
+    select
+        old_value as old_domain,
+        new_value as new_domain
+    from {{ ref('identity_aliases') }}
+    where identifier_type = 'domain' and effective_at <= {{ as_of() }}
+
+),
+
+domain_chains as (
+
+    select
+        old_domain,
+        new_domain
+    from domain_aliases
+    union
+    select
+        chains.old_domain,
+        aliases.new_domain
+    from domain_chains as chains
+    inner join domain_aliases as aliases on chains.new_domain = aliases.old_domain
+
+),
+
+current_domains as (
+
+    select
+        old_domain,
+        min(new_domain) as new_domain
+    from domain_chains
+    where new_domain not in (select aliases.old_domain from domain_aliases as aliases)
+    group by old_domain
 
 ),
 
@@ -121,7 +160,11 @@ address_periods as (
     select
         email,
         period_number,
-        min(first_seen_at) as starts_at
+        min(first_seen_at) as starts_at,
+        lead(min(first_seen_at)) over (
+            partition by email
+            order by period_number
+        ) as ends_at
     from (
         select
             email,
@@ -172,24 +215,45 @@ dated as (
 keyed as (
 
     select
-        *,
-        identifier_type || '=' || identifier_value
-        || case when period_number > 1 then '#' || cast(period_number as {{ dbt.type_string() }}) else '' end
-            as identifier_key
+        dated.*,
+        dated.identifier_type || '=' || coalesce(current_domains.new_domain, dated.identifier_value)
+        || case
+            when dated.period_number > 1 then '#' || cast(dated.period_number as {{ dbt.type_string() }})
+            else ''
+        end as identifier_key,
+        case when dated.period_number > 1 then address_periods.starts_at end as valid_from,
+        address_periods.ends_at as valid_to
     from dated
+    left join current_domains
+        on
+            dated.identifier_type = 'domain'
+            and dated.identifier_value = current_domains.old_domain
+    left join address_periods
+        on
+            dated.identifier_type = 'email'
+            and dated.identifier_value = address_periods.email
+            and dated.period_number = address_periods.period_number
 
 ),
 
 blocked_values as (
 
     select distinct
-        keyed.identifier_type,
-        keyed.identifier_value
-    from keyed
+        spelled.identifier_type,
+        spelled.identifier_value
+    from (
+        select distinct
+            identifier_type,
+            identifier_value
+        from keyed
+    ) as spelled
     inner join blocked
         on
-            (blocked.identifier_type = 'any' or keyed.identifier_type = blocked.identifier_type)
-            and lower(keyed.identifier_value) like blocked.value_pattern
+            (blocked.identifier_type = 'any' or spelled.identifier_type = blocked.identifier_type)
+            and case blocked.pattern_kind
+                when 'only' then translate(spelled.identifier_value, blocked.value_pattern, '') = ''
+                else lower(spelled.identifier_value) like blocked.value_pattern
+            end
 
 ),
 
@@ -197,7 +261,7 @@ degrees as (
 
     select
         identifier_key,
-        count(*) as record_count
+        count(distinct record_key) as record_count
     from keyed
     group by identifier_key
 
@@ -228,6 +292,8 @@ select
     keyed.raw_value,
     keyed.origin,
     keyed.seen_at,
+    keyed.valid_from,
+    keyed.valid_to,
     degrees.record_count,
     case
         when blocked_values.identifier_value is not null then 'blocked value'

@@ -26,8 +26,8 @@ persons as (
 
     select
         node,
-        component as person
-    from {{ ref('int_persons__connected') }}
+        person
+    from {{ ref('int_persons__limited') }}
 
 ),
 
@@ -122,8 +122,11 @@ person_links as (
     from identifiers
     inner join rules on identifiers.identifier_type = rules.identifier_type
     inner join persons on identifiers.identifier_key = persons.node
+    inner join persons as own on identifiers.record_key = own.node
     inner join shared_identifiers on identifiers.identifier_key = shared_identifiers.identifier_key
-    where identifiers.record_level = 'member'
+    where
+        identifiers.record_level = 'member'
+        and persons.person = own.person
     qualify row_number() over (
         partition by identifiers.record_key
         order by rules.confidence desc, identifiers.identifier_key asc

@@ -33,6 +33,7 @@ user_groups as (
         {{ record_key('product', 'user', 'user_id') }} as record_key,
         {{ identifier_key('account_id', 'account_id') }} as account_node,
         sum(message_count) as weight,
+        min(first_seen_at) as first_seen_at,
         max(last_seen_at) as last_seen_at
     from {{ ref('int_product_identities__observed') }}
     where user_id is not null and account_id is not null
@@ -48,6 +49,7 @@ statements as (
         'product_group' as membership_method,
         1 as method_rank,
         weight,
+        first_seen_at,
         last_seen_at
     from user_groups
 
@@ -61,6 +63,7 @@ statements as (
         identifiers.identifier_type as membership_method,
         2 as method_rank,
         user_groups.weight,
+        greatest(user_groups.first_seen_at, identifiers.seen_at) as first_seen_at,
         user_groups.last_seen_at
     from identifiers
     inner join identifiers as user_identifiers on identifiers.identifier_key = user_identifiers.identifier_key
@@ -79,6 +82,7 @@ statements as (
         'account_id' as membership_method,
         1 as method_rank,
         1 as weight,
+        seen_at as first_seen_at,
         seen_at as last_seen_at
     from identifiers
     where record_level = 'member' and identifier_type = 'account_id'
@@ -91,6 +95,7 @@ statements as (
         'zendesk_organization' as membership_method,
         3 as method_rank,
         1 as weight,
+        created_at as first_seen_at,
         created_at as last_seen_at
     from {{ ref('stg_zendesk__users') }}
     where zendesk_organization_id is not null
@@ -104,6 +109,7 @@ statements as (
         'zendesk_ticket' as membership_method,
         4 as method_rank,
         count(*) as weight,
+        min(created_at) as first_seen_at,
         max(created_at) as last_seen_at
     from {{ ref('stg_zendesk__tickets') }}
     where requester_id is not null and zendesk_organization_id is not null
@@ -119,6 +125,7 @@ statements as (
         'crm_company' as membership_method,
         3 as method_rank,
         1 as weight,
+        created_at as first_seen_at,
         created_at as last_seen_at
     from {{ ref('stg_bitrix24__' ~ entity) }}
     where company_id is not null
@@ -134,6 +141,7 @@ statements as (
         'crm_company' as membership_method,
         3 as method_rank,
         1 as weight,
+        created_at as first_seen_at,
         created_at as last_seen_at
     from {{ ref('stg_bitrix24__companies') }}
     where lead_id is not null
@@ -160,6 +168,7 @@ select
     account_node,
     membership_method,
     weight,
+    first_seen_at,
     last_seen_at,
     row_number() over (
         partition by record_key

@@ -12,7 +12,8 @@ identifiers as (
     select
         record_key,
         identifier_key,
-        identifier_type
+        identifier_type,
+        seen_at
     from {{ ref('int_identifiers__judged') }}
     where
         verdict = 'used'
@@ -32,7 +33,8 @@ records as (
 select
     record_key as node_a,
     identifier_key as node_b,
-    identifier_type as link_method
+    identifier_type as link_method,
+    seen_at as linked_at
 from identifiers
 
 union all
@@ -40,15 +42,28 @@ union all
 select
     record_key as node_a,
     record_key as node_b,
-    'self' as link_method
+    'self' as link_method,
+    cast(null as timestamp) as linked_at
 from records
+
+union all
+
+---------- an id or address that became another one
+select
+    identifier_type || '=' || old_value as node_a,
+    identifier_type || '=' || new_value as node_b,
+    'alias' as link_method,
+    effective_at as linked_at
+from {{ ref('identity_aliases') }}
+where identifier_type in ('user_id', 'email') and effective_at <= {{ as_of() }}
 
 union all
 
 select
     overrides.record_a as node_a,
     overrides.record_b as node_b,
-    'override' as link_method
+    'override' as link_method,
+    cast(overrides.decided_on as timestamp) as linked_at
 from {{ ref('identity_overrides') }} as overrides
 inner join records as records_a on overrides.record_a = records_a.record_key
 inner join records as records_b on overrides.record_b = records_b.record_key

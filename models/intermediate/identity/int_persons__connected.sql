@@ -1,5 +1,5 @@
 -- One row per node (record or identifier) of int_person_links__drawn with the person it belongs to (`component`).
--- A person is whatever hangs together there; the name of the component means nothing outside of this build.
+-- Hazard: a component may hold more than one person can have; int_persons__limited is what everybody else reads.
 {{ config(materialized='connected_components') }}
 
 select

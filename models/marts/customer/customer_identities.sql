@@ -13,7 +13,7 @@ identities as (
 -- which customers have evidence that points at another customer as well?
 conflicted as (
 
-    select distinct customer_id from {{ ref('int_identity_conflicts__detected') }}
+    select distinct customer_id from {{ ref('identity_conflicts') }}
 
 )
 

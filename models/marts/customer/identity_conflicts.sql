@@ -1,6 +1,7 @@
--- One row per thing that points at several customers at once and customer it points at, with how that was settled.
--- Never silent: a person or address in this table is where somebody should look before believing a number about the
--- customers named.
+-- One row per contradiction in who is who and customer it touches, with how it was settled: a thing that points at
+-- several customers, two strong ids in one customer, a person that holds more than one person can have, a human's word
+-- against the evidence.
+-- Never silent: a customer in this table is where somebody should look before believing a number about it.
 
 with
 
@@ -60,10 +61,13 @@ identifiers as (
 
     select
         record_key,
+        record_level,
+        identifier_type,
         identifier_value,
-        identifier_key
+        identifier_key,
+        verdict
     from {{ ref('int_identifiers__judged') }}
-    where identifier_type = 'email'
+    where identifier_type in ('email', 'account_id') or verdict = 'set apart by a human'
 
 ),
 
@@ -71,7 +75,45 @@ taken_over as (
 
     select distinct identifier_value
     from identifiers
-    where identifier_key like '%#%'
+    where identifier_type = 'email' and identifier_key like '%#%'
+
+),
+
+assigned as (
+
+    select
+        record_key,
+        customer_node
+    from {{ ref('int_identities__assigned') }}
+
+),
+
+-- which customers have several product accounts, and which?
+joined_accounts as (
+
+    select
+        assigned.customer_node,
+        {{ text_list('identifiers.identifier_key') }} as account_keys
+    from identifiers
+    inner join assigned on identifiers.record_key = assigned.record_key
+    where
+        identifiers.identifier_type = 'account_id'
+        and identifiers.record_level = 'account'
+        and identifiers.verdict = 'used'
+    group by assigned.customer_node
+    having count(distinct identifiers.identifier_key) > 1
+
+),
+
+-- whose records held more than one person can have?
+crowded_persons as (
+
+    select
+        persons.node as record_key,
+        connected.component as person
+    from {{ ref('int_persons__limited') }} as persons
+    inner join {{ ref('int_persons__connected') }} as connected on persons.node = connected.node
+    where persons.is_demoted
 
 ),
 
@@ -118,11 +160,48 @@ claims as (
         'split by the time of use' as settlement
     from identifiers
     inner join taken_over on identifiers.identifier_value = taken_over.identifier_value
-    inner join {{ ref('int_identities__assigned') }} as assigned on identifiers.record_key = assigned.record_key
+    inner join assigned on identifiers.record_key = assigned.record_key
+    where identifiers.identifier_type = 'email'
+
+    union all
+
+    ---------- two strong ids in one customer
+    select
+        'several product accounts in one customer' as conflict_kind,
+        account_keys as subject,
+        customer_node,
+        'joined by an alias or a human' as settlement
+    from joined_accounts
+
+    union all
+
+    ---------- more than one person can have
+    select
+        'a person above the limits' as conflict_kind,
+        'person=' || crowded_persons.person as subject,
+        assigned.customer_node,
+        'the weakest kind of link was dropped' as settlement
+    from crowded_persons
+    inner join assigned on crowded_persons.record_key = assigned.record_key
+
+    union all
+
+    ---------- evidence that a human overruled
+    select
+        'records that a human set apart' as conflict_kind,
+        identifiers.identifier_key as subject,
+        assigned.customer_node,
+        'the human is believed' as settlement
+    from identifiers
+    inner join identifiers as set_apart
+        on
+            identifiers.identifier_key = set_apart.identifier_key
+            and set_apart.verdict = 'set apart by a human'
+    inner join assigned on identifiers.record_key = assigned.record_key
 
 ),
 
--- only what really ends in two customers is a conflict
+-- what points at several customers is a conflict only if it really ends in two
 named as (
 
     select
@@ -130,6 +209,9 @@ named as (
         claims.subject,
         names.customer_id,
         min(claims.settlement) as settlement,
+        claims.conflict_kind in (
+            'several product accounts in one customer', 'a person above the limits', 'records that a human set apart'
+        ) as is_within_one,
         count(*) over (partition by claims.conflict_kind, claims.subject) as customer_count
     from claims
     inner join names on claims.customer_node = names.customer_node
@@ -143,6 +225,8 @@ select
     subject,
     customer_id,
     settlement,
-    customer_count
+    customer_count,
+    {{ data_through_at() }} as data_through_at,
+    {{ definition_version() }} as definition_version
 from named
-where customer_count > 1
+where customer_count > 1 or is_within_one
