@@ -1,7 +1,8 @@
 """Billing: Stripe's API v1, objects of API version 2025-03-31.basil.
 
 Data flow: /v1/{customers,subscriptions,invoices,refunds,products,prices,coupons,events} -> raw_stripe.*, nested parts
-as JSON. Discounts are expanded; invoices and subscriptions whose lines or items are cut are completed.
+as JSON. Discounts are expanded; invoices and subscriptions whose lines or items are cut are completed, and tiered
+prices get their tiers.
 Incremental rule: objects have no change time and lists no change filter. The first load reads the lists whole, in
 parallel by ranges of `created`. Later loads read /v1/events from the cursor (newest `created` seen, at most as_of)
 minus an hour: an object named by an event newer than the cursor is taken from the event; where the event shows less
@@ -48,11 +49,11 @@ CATALOGUE = ("products", "prices", "coupons")
 TABLE_OF_OBJECT = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "refund": "refunds"}
 # what a list or a single object has to be asked for beyond its default
 LIST_PARAMETERS: Mapping[str, dict[str, Any]] = {
-    "subscriptions": {"status": "all", "expand[]": ["data.discounts"]},
+    "subscriptions": {"status": "all", "expand[]": ["data.discounts", "data.items.data.discounts"]},
     "invoices": {"expand[]": ["data.discounts"]},
 }
 OBJECT_PARAMETERS: Mapping[str, dict[str, Any]] = {
-    "subscriptions": {"expand[]": ["discounts"]},
+    "subscriptions": {"expand[]": ["discounts", "items.data.discounts"]},
     "invoices": {"expand[]": ["discounts"]},
 }
 
@@ -136,7 +137,16 @@ def _catalogue(extraction: Extraction, session: VendorSession) -> Iterator[DltRe
         ],
     }
     for resource in rest_api_resources(declared):
+        if resource.name == "prices":
+            resource.add_map(lambda price: _with_tiers(session, price))
         yield resource.add_step(TypedPages(extraction.table(resource.name), f"/v1/{resource.name}"))
+
+
+def _with_tiers(session: VendorSession, price: Any) -> Any:
+    """A tiered price with its tiers, which the vendor shows on request only; any other price as it came."""
+    if not isinstance(price, dict) or price.get("billing_scheme") != "tiered" or price.get("tiers"):
+        return price
+    return session.fetch(f"/v1/prices/{price['id']}", params={"expand[]": ["tiers"]})
 
 
 @dataclass(slots=True)
@@ -256,9 +266,12 @@ def _created(event: Any) -> float:
 
 def _shows_less(event: Record, record: Record) -> bool:
     """Whether an event's copy of an object lacks something that the list would show."""
-    discounts = record.get("discounts")
-    return event.get("api_version") != API_VERSION or (
-        isinstance(discounts, list) and any(isinstance(item, str) for item in discounts)
+    items = record.get("items")
+    parts = items.get("data") if isinstance(items, dict) else None
+    discounted = [record, *(part for part in parts or [] if isinstance(part, dict))]
+    lists = [part.get("discounts") for part in discounted]
+    return event.get("api_version") != API_VERSION or any(
+        isinstance(item, str) for discounts in lists if isinstance(discounts, list) for item in discounts
     )
 
 

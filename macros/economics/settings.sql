@@ -5,17 +5,21 @@
         'reporting_timezone': 'UTC',
         'fx_version': '1',
         'past_due_grace_days': 30,
+        'lifetime_cap_months': 60,
         'largest_believable_minor_amount': 10000000000,
         'largest_believable_quantity': 1000000,
         'ltv_horizon_months': 24,
         'ltv_annual_discount_rate': 0.10,
-        'ltv_min_at_risk': 10,
+        'ltv_min_at_risk': 3,
         'ltv_tail_months': 6,
+        'ltv_lifetime_months': 60,
+        'ltv_pseudo_customers': 10,
         'bootstrap_replicates': 1000,
-        'bootstrap_buckets': 256,
+        'bootstrap_buckets': 64,
         'cac_closing_window_days': 60,
         'reliable_customers': 30,
         'reliable_weeks': 26,
+        'reliable_skew': 0.3,
     } -%}
     {%- if name not in defaults -%}
         {{ exceptions.raise_compiler_error(

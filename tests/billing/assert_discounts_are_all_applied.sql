@@ -1,5 +1,5 @@
--- Guards int_subscription_states__historized, which takes off up to three recurring discounts at once: a fourth would
--- be left out in silence and MRR would be too high.
+-- Guards int_subscription_states__historized, which takes off up to three discounts at once of an item, and as many of
+-- the subscription or its customer: a fourth would be left out in silence and MRR would be too high.
 
 select
     stripe_subscription_id,

@@ -54,6 +54,7 @@ def subscription(number: int, created: float, **changes: Any) -> dict[str, Any]:
     item = {
         "id": f"si_{number:06}",
         "object": "subscription_item",
+        "discounts": [],
         "quantity": 3,
         "price": {"id": "price_1", "product": "prod_1", "unit_amount": 1900, "currency": "usd"},
     }

@@ -55,6 +55,17 @@ def test_an_unchanged_second_load_reads_events_and_the_catalogue_only(ingest: In
     assert {table.table_name for table in second.tables if table.rows_loaded} == {"products", "prices"}
 
 
+def test_a_tiered_price_is_asked_for_its_tiers(ingest: Ingest, vendors: Vendors, store: Store) -> None:
+    plain = {"object": "price", "product": "prod_1", "currency": "usd", "tiers_mode": "graduated", "tiers": None}
+    tiered = [{**plain, "id": f"price_{scheme}", "billing_scheme": scheme} for scheme in ("tiered", "per_unit")]
+    silos.put(store, "stripe.prices", tiered)
+    vendors.forget()
+    assert ingest("stripe").ok
+    single = [count for (_, _, path, _), count in vendors.requests().items() if path == "/v1/prices/{id}"]
+    assert single == [1]
+    assert ingest.rows("select billing_scheme from raw_stripe.prices where id = 'price_tiered'") == ["tiered"]
+
+
 def test_changes_come_through_events(ingest: Ingest, vendors: Vendors, store: Store) -> None:
     ingest("stripe")
     renamed = silos.customer(1, NOW_UNIX - 90 * DAY, name="Renamed")

@@ -52,6 +52,18 @@ margins as (
 
 ),
 
+usage as (
+
+    select * from {{ ref('int_usage_revenue__monthly') }}
+
+),
+
+rates as (
+
+    select * from {{ ref('int_fx_rates__applied') }}
+
+),
+
 known as (
 
     select
@@ -172,6 +184,26 @@ current_month as (
 
 ),
 
+-- usage that was invoiced in the last three closed months, per month
+recent_usage as (
+
+    select
+        usage.customer_id,
+        {{ rated_units_to_usd(whole_division(
+            'sum(' ~ units_at_rate('usage.usage_units', 'rates.closing_rate', 'usage.minor_unit_digits') ~ ')', '3'
+        )) }} as usage_mrr_3m
+    from usage
+    inner join rates
+        on
+            usage.currency = rates.currency
+            and usage.month = rates.month
+    where
+        usage.month < {{ reporting_month(as_of()) }}
+        and usage.month >= {{ dbt.dateadd('month', -3, reporting_month(as_of())) }}
+    group by usage.customer_id
+
+),
+
 last_movements as (
 
     select
@@ -235,6 +267,10 @@ joined as (
         cast(coalesce(current_month.closing_mrr, 0) as decimal(18, 2)) as mrr,
         cast(coalesce(current_month.closing_mrr_contract, 0) as decimal(18, 2)) as mrr_contract,
         cast(coalesce(current_month.closing_mrr, 0) * 12 as decimal(18, 2)) as arr,
+        cast(coalesce(recent_usage.usage_mrr_3m, 0) as decimal(18, 2)) as usage_mrr_3m,
+        cast(
+            (coalesce(current_month.closing_mrr, 0) + coalesce(recent_usage.usage_mrr_3m, 0)) * 12 as decimal(18, 2)
+        ) as arr_incl_usage,
         cast(coalesce(current_month.mrr_past_due, 0) as decimal(18, 2)) as mrr_past_due,
         cast(coalesce(current_month.mrr_scheduled_churn, 0) as decimal(18, 2)) as mrr_scheduled_churn,
         cast(coalesce(current_month.mrr_paused, 0) as decimal(18, 2)) as mrr_paused,
@@ -262,6 +298,7 @@ joined as (
             and present.value_rank = 1
     left join present_seats on known.customer_id = present_seats.customer_id
     left join current_month on known.customer_id = current_month.customer_id
+    left join recent_usage on known.customer_id = recent_usage.customer_id
     left join renewals on known.customer_id = renewals.customer_id
     left join trials on known.customer_id = trials.customer_id
     left join last_statuses on known.customer_id = last_statuses.customer_id

@@ -4,6 +4,7 @@
 -- mart.
 -- Hazard: exact amounts become money once, here, per customer and month; adding up rounded currencies or rounded
 -- subscriptions gives other cents.
+{%- set causes = ['seat', 'price', 'plan', 'discount'] %}
 
 with
 
@@ -16,6 +17,12 @@ monthly as (
 ledger as (
 
     select * from {{ ref('int_mrr_movements__dated') }}
+
+),
+
+split as (
+
+    select * from {{ ref('int_mrr__split') }}
 
 ),
 
@@ -107,6 +114,40 @@ classified as (
 
 ),
 
+-- why the balance of somebody who stayed moved, in cents; where the rounded causes miss the rounded movement by a cent,
+-- the largest takes it
+caused as (
+
+    select
+        classified.*,
+        classified.was_paying and classified.is_paying as has_stayed,
+        {%- for cause in causes %}
+        coalesce(split.{{ cause }}_rated, 0) as {{ cause }}_rated,
+        {%- endfor %}
+        {%- for cause in causes %}
+        case
+            when split.{{ cause }}_rated is null then 0
+            when split.{{ cause }}_rated < 0 then -({{ rated_units_to_usd('(-split.' ~ cause ~ '_rated)') }})
+            else {{ rated_units_to_usd('split.' ~ cause ~ '_rated') }}
+        end as {{ cause }}_rounded,
+        {%- endfor %}
+        case greatest(
+            {%- for cause in causes %}
+            abs(coalesce(split.{{ cause }}_rated, 0)){{ "," if not loop.last }}
+            {%- endfor %}
+        )
+            {%- for cause in causes %}
+            when abs(coalesce(split.{{ cause }}_rated, 0)) then '{{ cause }}'
+            {%- endfor %}
+        end as largest_cause
+    from classified
+    left join split
+        on
+            classified.customer_id = split.customer_id
+            and classified.month = split.month
+
+),
+
 final as (
 
     select
@@ -122,6 +163,20 @@ final as (
         cast(case when movement = 'contraction' then movement_mrr else 0 end as decimal(18, 2)) as contraction_mrr,
         cast(case when movement = 'churn' then movement_mrr else 0 end as decimal(18, 2)) as churn_mrr,
         cast(movement_mrr as decimal(18, 2)) as movement_mrr,
+        {%- for cause in causes %}
+        cast(
+            case
+                when not has_stayed then 0
+                when largest_cause = '{{ cause }}'
+                    then
+                        movement_mrr
+                        {%- for other in causes if other != cause %}
+                        - {{ other }}_rounded
+                        {%- endfor %}
+                else {{ cause }}_rounded
+            end as decimal(18, 2)
+        ) as {{ cause }}_mrr,
+        {%- endfor %}
         cast(closing_mrr - closing_at_opening_rate as decimal(18, 2)) as fx_mrr,
         cast(closing_mrr as decimal(18, 2)) as closing_mrr,
         cast(closing_mrr_contract as decimal(18, 2)) as closing_mrr_contract,
@@ -132,7 +187,7 @@ final as (
             case when not was_paying and not is_paying then coalesce(arrived_amount, 0) else 0 end as decimal(18, 2)
         ) as intra_month_new_churn,
         cast(case when movement = 'reactivation' then gap_days end as bigint) as gap_days
-    from classified
+    from caused
 
 )
 

@@ -2,14 +2,20 @@
 -- to the month of as_of, months without revenue included: what stood at the end of the month, exactly.
 -- Why it exists: the full spine. A customer who left and came back has rows of zero in between, so that leaving is
 -- seen and coming back is not taken for growth.
--- Hazard: the close of a month is the state an instant before the next month begins. A subscription that starts on
--- the 1st at 00:00 belongs to the month it starts; one that ends then still closes the month before.
+-- Hazard: the spine begins with the first payment, also one that came and went before its month closed; a customer
+-- whose every close is zero has rows all the same.
 
 with
 
 states as (
 
     select * from {{ ref('int_subscription_states__historized') }}
+
+),
+
+closed as (
+
+    select * from {{ ref('int_subscription_states__closed') }}
 
 ),
 
@@ -51,64 +57,60 @@ customer_currencies as (
 
 ),
 
-closings as (
+spined as (
 
     select
         months.customer_id,
         customer_currencies.currency,
         customer_currencies.minor_unit_digits,
         months.month,
-        least(
-            {{ month_starts_at(dbt.dateadd('month', 1, 'months.month')) }},
-            {{ as_of() }}
-        ) as closes_at,
         {{ month_starts_at(dbt.dateadd('month', 1, 'months.month')) }} > {{ as_of() }} as is_open
     from months
     inner join customer_currencies on months.customer_id = customer_currencies.customer_id
 
 ),
 
--- which states were in force an instant before the close?
-closed as (
+balances as (
 
     select
-        closings.customer_id,
-        closings.currency,
-        closings.minor_unit_digits,
-        closings.month,
-        closings.is_open,
-        cast(coalesce(sum(states.mrr_units), 0) as {{ exact_integer() }}) as mrr_units,
-        cast(coalesce(sum(states.contract_units), 0) as {{ exact_integer() }}) as contract_units,
-        cast(coalesce(sum(states.past_due_units), 0) as {{ exact_integer() }}) as past_due_units,
-        cast(coalesce(sum(states.scheduled_churn_units), 0) as {{ exact_integer() }}) as scheduled_churn_units,
-        cast(coalesce(sum(states.paused_units), 0) as {{ exact_integer() }}) as paused_units
-    from closings
-    left join states
-        on
-            closings.customer_id = states.customer_id
-            and closings.currency = states.currency
-            and closings.closes_at > states.valid_from
-            and (states.valid_to is null or closings.closes_at <= states.valid_to)
-    group by
-        closings.customer_id,
-        closings.currency,
-        closings.minor_unit_digits,
-        closings.month,
-        closings.is_open
+        customer_id,
+        currency,
+        month,
+        sum(mrr_units) as mrr_units,
+        sum(contract_units) as contract_units,
+        sum(past_due_units) as past_due_units,
+        sum(scheduled_churn_units) as scheduled_churn_units,
+        sum(paused_units) as paused_units
+    from closed
+    group by customer_id, currency, month
 
 ),
 
 rated as (
 
     select
-        closed.*,
+        spined.customer_id,
+        spined.currency,
+        spined.minor_unit_digits,
+        spined.month,
+        spined.is_open,
+        cast(coalesce(balances.mrr_units, 0) as {{ exact_integer() }}) as mrr_units,
+        cast(coalesce(balances.contract_units, 0) as {{ exact_integer() }}) as contract_units,
+        cast(coalesce(balances.past_due_units, 0) as {{ exact_integer() }}) as past_due_units,
+        cast(coalesce(balances.scheduled_churn_units, 0) as {{ exact_integer() }}) as scheduled_churn_units,
+        cast(coalesce(balances.paused_units, 0) as {{ exact_integer() }}) as paused_units,
         rates.closing_rate,
         rates.opening_rate
-    from closed
+    from spined
     inner join rates
         on
-            closed.currency = rates.currency
-            and closed.month = rates.month
+            spined.currency = rates.currency
+            and spined.month = rates.month
+    left join balances
+        on
+            spined.customer_id = balances.customer_id
+            and spined.currency = balances.currency
+            and spined.month = balances.month
 
 )
 

@@ -2,7 +2,8 @@
 -- Why it exists: the rule "day x 365/12, week x 52/12, year / 12" is written once. A price's amount never changes at
 -- the vendor (a change is a new price), so the history of a subscription is the history of its price ids and
 -- quantities.
--- Hazard: usage-based prices have no monthly amount; they are null here, not zero, and never part of MRR.
+-- Hazard: usage-based prices have no monthly amount; they are null here, not zero, and never part of MRR. Tiered prices
+-- have none per seat: what a quantity costs is worked out in int_subscription_items__valued.
 
 with
 
@@ -35,9 +36,14 @@ normalized as (
         prices.billing_interval,
         prices.interval_count,
         prices.unit_amount_minor,
+        prices.quantity_divisor,
+        prices.quantity_rounding,
+        prices.tiers_mode,
+        prices.tiers,
+        prices.is_tiered,
         prices.usage_type = 'licensed' as is_licensed,
         case
-            when prices.usage_type = 'licensed'
+            when prices.usage_type = 'licensed' and not prices.is_tiered
                 then {{ monthly_units('prices.unit_amount_minor', 'prices.billing_interval', 'prices.interval_count') }}
         end as monthly_units_per_seat
     from prices

@@ -275,4 +275,4 @@ inner join prices on observed.price_id = prices.price_id
 -- evidence of a sale that nobody can make (a mistake of the source) is not evidence
 where
     observed.quantity between 0 and {{ economics_setting('largest_believable_quantity') }}
-    and observed.quantity * prices.unit_amount_minor <= {{ largest_believable_minor_amount() }}
+    and observed.quantity * coalesce(prices.unit_amount_minor, 0) <= {{ largest_believable_minor_amount() }}

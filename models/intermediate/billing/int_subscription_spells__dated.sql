@@ -1,7 +1,7 @@
 -- One row per subscription, kind of spell and half-open interval [valid_from, valid_to) in which it was in that
 -- condition.
--- Kinds: lifetime, trial, past_due, unpaid, paused, cancellation_scheduled. They overlap; what they mean for MRR is
--- decided in int_subscription_states__historized.
+-- Kinds: lifetime, trial, free_time, past_due, unpaid, paused, cancellation_scheduled. They overlap; what they mean for
+-- MRR is decided in int_subscription_segments__cut.
 -- Why it exists: the vendor shows one status, the present one. When each condition began and ended is read from what
 -- does not change any more: the subscription's own times, its invoices, and events where we have them.
 -- Hazard: a subscription whose object was deleted at the vendor must still end, or its customer never churns; it is
@@ -104,18 +104,17 @@ trials as (
 
     select
         subscriptions.stripe_subscription_id,
-        'trial' as spell,
+        case
+            when first_payments.first_paid_at < coalesce(subscriptions.trial_starts_at, subscriptions.started_at)
+                then 'free_time'
+            else 'trial'
+        end as spell,
         coalesce(subscriptions.trial_starts_at, subscriptions.started_at) as valid_from,
         subscriptions.trial_ends_at as valid_to
     from subscriptions
     left join first_payments
         on subscriptions.stripe_subscription_id = first_payments.stripe_subscription_id
-    where
-        (subscriptions.trial_ends_at is not null or subscriptions.subscription_status = 'trialing')
-        and (
-            first_payments.first_paid_at is null
-            or first_payments.first_paid_at >= coalesce(subscriptions.trial_starts_at, subscriptions.started_at)
-        )
+    where subscriptions.trial_ends_at is not null or subscriptions.subscription_status = 'trialing'
 
 ),
 

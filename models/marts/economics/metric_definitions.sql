@@ -13,7 +13,13 @@ definitions as (
 select
     cast(definition_id as varchar) as definition_id,
     cast(version as varchar) as version,
-    cast(version as varchar) = {{ definition_version() }} as is_current,
+    -- the newest wording of its own id that is not newer than the version the marts were computed under
+    row_number() over (
+        partition by definition_id
+        order by
+            cast(version as integer) <= cast({{ definition_version() }} as integer) desc,
+            cast(version as integer) desc
+    ) = 1 and cast(version as integer) <= cast({{ definition_version() }} as integer) as is_current,
     cast(name as varchar) as name,
     cast(text as varchar) as text,
     cast(unit as varchar) as unit,

@@ -28,6 +28,9 @@ renamed as (
         ---------- timestamps
         {{ unix_to_timestamp('created') }} as created_at,
 
+        ---------- parts kept as JSON
+        discount,
+
         ---------- load bookkeeping
         _dlt_load_id
     from source

@@ -38,8 +38,11 @@ renamed as (
         type as price_type,
         {{ json_text('recurring', '$.interval') }} as billing_interval,
         coalesce({{ json_text('recurring', '$.usage_type') }}, 'licensed') as usage_type,
+        tiers_mode,
+        {{ json_text('transform_quantity', '$.round') }} as quantity_rounding,
 
         ---------- numerics
+        try_cast({{ json_text('transform_quantity', '$.divide_by') }} as bigint) as quantity_divisor,
         try_cast({{ json_text('recurring', '$.interval_count') }} as integer) as interval_count,
         try_cast(
             coalesce(unit_amount_decimal, cast(unit_amount as {{ dbt.type_string() }})) as decimal(18, 4)
@@ -47,9 +50,13 @@ renamed as (
 
         ---------- booleans
         coalesce(active, false) as is_active,
+        coalesce(billing_scheme, 'per_unit') = 'tiered' as is_tiered,
 
         ---------- timestamps
         {{ unix_to_timestamp('created') }} as created_at,
+
+        ---------- parts kept as JSON
+        case when billing_scheme = 'tiered' then tiers end as tiers,
 
         ---------- load bookkeeping
         _dlt_load_id
@@ -82,7 +89,16 @@ judged as (
             when coalesce(ranked.currency, '') not in (select accepted.currency from accepted) then 'unknown currency'
             when ranked.unit_amount_minor < 0 then 'negative amount'
             when ranked.unit_amount_minor > {{ largest_believable_minor_amount() }} then 'amount too large to be money'
-            when ranked.unit_amount_minor is null and ranked.usage_type = 'licensed' then 'no amount'
+            when ranked.is_tiered and ranked.usage_type = 'licensed' and ranked.tiers is null
+                then 'tiered without its tiers'
+            when
+                ranked.is_tiered
+                and ranked.usage_type = 'licensed'
+                and coalesce(ranked.tiers_mode, '') not in ('graduated', 'volume')
+                then 'unknown way of counting tiers'
+            when ranked.quantity_divisor < 1 then 'divides quantities by less than one'
+            when ranked.unit_amount_minor is null and not ranked.is_tiered and ranked.usage_type = 'licensed'
+                then 'no amount'
             when
                 ranked.price_type = 'recurring'
                 and coalesce(ranked.billing_interval, '') not in ('day', 'week', 'month', 'year')

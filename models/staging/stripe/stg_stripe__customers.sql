@@ -15,6 +15,9 @@ select
     is_deleted,
 
     ---------- timestamps
-    created_at
+    created_at,
+
+    ---------- parts kept as JSON
+    discount
 from {{ ref('base_stripe__customers') }}
 where row_verdict = 'staged'
