@@ -77,6 +77,7 @@ joined as (
         total.duration_band,
         total.feature_mix,
         total.usage_cohort,
+        total.usage_cohort_entered_at,
         total.usage_rule_version,
         {%- for product in products %}
         {%- for measure in measures %}

@@ -1,7 +1,8 @@
 -- One row per customer known to the product (it has an account there, or somebody used it) and product (or 'all'): how
--- often, how long, with which features. The windows are exactly 7 and 28 dates, the last one being the date of the
--- last second before as_of. The cohort is frequency x duration x mix under the frozen bands of one rule version (seed
--- usage_cohort_bands).
+-- often, how long, with which features, and the cohort it is held in. The windows are exactly 7 and 28 dates, the last
+-- one being the date of the last second before as_of.
+-- Hazard: the cohort was decided last Monday and is held against noise (int_usage_cohorts__held), so it need not be the
+-- band that today's numbers fall into.
 
 {% set last_date = 'cast(' ~ dbt.dateadd('second', -1, as_of()) ~ ' as date)' %}
 {% set begins_after = dbt.dateadd('day', -28, last_date) %}
@@ -73,23 +74,25 @@ features as (
 
 ),
 
-bands as (
+cohorts as (
 
     select
-        rule_version,
+        customer_id,
         product,
-        measure,
-        band,
-        lower_bound,
-        upper_bound
-    from {{ ref('usage_cohort_bands') }}
-    where rule_version = '{{ var("usage_rule_version", "1") }}'
+        usage_cohort,
+        frequency_band,
+        duration_band,
+        feature_mix,
+        usage_rule_version,
+        entered_at
+    from {{ ref('int_usage_cohorts__held') }}
+    where left_at is null
 
 ),
 
 products as (
 
-    select distinct product from bands
+    select distinct product from {{ ref('usage_cohort_bands') }}
 
 ),
 
@@ -219,46 +222,18 @@ joined as (
             spine.customer_id = mixed.customer_id
             and spine.product = mixed.product
 
-),
-
-banded as (
-
-    select
-        joined.*,
-        frequency.rule_version as usage_rule_version,
-        frequency.band as frequency_band,
-        duration.band as duration_band,
-        case mix.band
-            when 'dominant' then joined.top_feature_family
-            else mix.band
-        end as feature_mix
-    from joined
-    inner join bands as frequency
-        on
-            joined.product = frequency.product
-            and frequency.measure = 'frequency'
-            and joined.l28 >= frequency.lower_bound
-            and (frequency.upper_bound is null or joined.l28 < frequency.upper_bound)
-    left join bands as duration
-        on
-            joined.product = duration.product
-            and duration.measure = 'duration'
-            and joined.minutes_per_active_day >= duration.lower_bound
-            and (duration.upper_bound is null or joined.minutes_per_active_day < duration.upper_bound)
-    left join bands as mix
-        on
-            joined.product = mix.product
-            and mix.measure = 'mix'
-            and joined.top_family_share >= mix.lower_bound
-            and (mix.upper_bound is null or joined.top_family_share < mix.upper_bound)
-
 )
 
 select
-    *,
-    -- 'dormant', or for example 'regular/long/signing'
-    case
-        when l28 = 0 then frequency_band
-        else frequency_band || '/' || duration_band || '/' || feature_mix
-    end as usage_cohort
-from banded
+    joined.*,
+    cohorts.usage_rule_version,
+    cohorts.frequency_band,
+    cohorts.duration_band,
+    cohorts.feature_mix,
+    cohorts.usage_cohort,
+    cohorts.entered_at as usage_cohort_entered_at
+from joined
+left join cohorts
+    on
+        joined.customer_id = cohorts.customer_id
+        and joined.product = cohorts.product

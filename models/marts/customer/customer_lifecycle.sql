@@ -50,11 +50,22 @@ economics as (
 
     select
         channel,
+        ltv,
+        ltv_low,
+        ltv_high,
+        ltv_n,
         cac,
         cac_low,
         cac_high,
         cac_n
     from {{ ref('channel_economics') }}
+
+),
+
+scores as (
+
+    select * from {{ ref('customer_scores') }}
+    where is_current
 
 ),
 
@@ -156,6 +167,7 @@ select
     usage.duration_band,
     usage.feature_mix,
     usage.usage_cohort,
+    usage.usage_cohort_entered_at,
     usage.usage_rule_version,
 
     ---------- product, editor
@@ -220,6 +232,10 @@ select
     marketing.first_touched_at,
     marketing.last_touch_channel,
     marketing.last_touch_campaign,
+    cast(economics.ltv as decimal(18, 2)) as channel_ltv,
+    cast(economics.ltv_low as decimal(18, 2)) as channel_ltv_low,
+    cast(economics.ltv_high as decimal(18, 2)) as channel_ltv_high,
+    cast(economics.ltv_n as bigint) as channel_ltv_n,
     cast(economics.cac as decimal(18, 2)) as channel_cac,
     cast(economics.cac_low as decimal(18, 2)) as channel_cac_low,
     cast(economics.cac_high as decimal(18, 2)) as channel_cac_high,
@@ -246,6 +262,23 @@ select
     states.allowed_actions,
     states.next_action,
 
+    ---------- what comes next
+    case
+        when scores.customer_id is null then 'is not paying'
+        else scores.not_scored_because
+    end as not_scored_because,
+    scores.churn_risk,
+    scores.churn_risk_low,
+    scores.churn_risk_high,
+    scores.churn_risk_n,
+    scores.churn_risk_reasons,
+    scores.upgrade_readiness,
+    scores.upgrade_readiness_low,
+    scores.upgrade_readiness_high,
+    scores.upgrade_readiness_n,
+    scores.upgrade_readiness_reasons,
+    scores.score_version,
+
     ---------- trust
     customers.has_product,
     customers.has_billing,
@@ -267,5 +300,6 @@ left join usage on customers.customer_id = usage.customer_id
 left join support on customers.customer_id = support.customer_id
 left join marketing on customers.customer_id = marketing.customer_id
 left join economics on marketing.first_touch_channel = economics.channel
+left join scores on customers.customer_id = scores.customer_id
 left join states on customers.customer_id = states.customer_id
 cross join silos
