@@ -1,222 +1,218 @@
--- One row per channel (and 'all'): point estimates in US dollars and their 95 % intervals, from replicates
--- studentised by their own standard errors on the scale of logarithms: log(estimate) -/+ (quantile of the studentised
--- replicates) x error.
+-- One row per attribution rule and channel (and 'all' under `first`): point estimates in US dollars and their 95 %
+-- intervals. A limit is the estimate less the quantile of the replicates' t times the standard error: on the scale of
+-- dollars for values, which may be negative, on that of logarithms for costs and ratios, which may not.
 -- Why not percentiles of the replicates: at 30 customers they cover 80 to 90 % of what they promise.
 -- Hazard: an interval exists only where its estimate does. A channel without spend has no cost per customer and a
 -- channel without customers neither; both keep their row.
 
+{% set horizon = economics_setting('ltv_horizon_months') | int %}
+
 with
 
-replicates as (
+weeks as (
 
-    select * from {{ ref('int_channel_replicates__estimated') }}
+    select * from {{ ref('int_acquisition_weeks__tallied') }}
 
 ),
 
-units as (
+week_replicates as (
 
-    select * from {{ ref('int_resampling_units__tallied') }}
+    select * from {{ ref('int_week_replicates__estimated') }}
 
 ),
 
 ltv as (
 
-    select * from {{ ref('int_ltv__valued') }}
+    select * from {{ ref('int_channel_ltv__valued') }}
 
 ),
 
-survival as (
+ltv_replicates as (
 
-    select * from {{ ref('int_channel_survival__estimated') }}
+    select * from {{ ref('int_ltv_replicates__estimated') }}
 
 ),
 
--- the same sums with every weight at one: the estimates themselves
-observed as (
+attributed_values as (
+
+    select * from {{ ref('int_attributed_values__averaged') }}
+
+),
+
+totals as (
+
+    select
+        attribution,
+        channel,
+        sum(customers order by week) as customers,
+        sum(is_mature) as weeks,
+        sum(cohort_customers order by week) as cohort_customers,
+        sum(expected_cohort_customers order by week) as expected_cohort_customers,
+        sum(cohort_spend_cents) as cohort_spend_cents,
+        sum(cohort_paid_spend_cents) as cohort_paid_spend_cents
+    from weeks
+    group by attribution, channel
+
+),
+
+-- values of whole customers: the whole estimator was resampled
+resampled_values as (
 
     select
         channel,
-        sum(case when unit_kind = 'bucket' then customers else 0 end) as customers,
-        sum(case when unit_kind = 'bucket' then squared_influence else 0 end) as squared_influence,
-        sum(case when unit_kind = 'bucket' then influence else 0 end) as influence,
-        sum(case when unit_kind = 'week' and is_mature then 1 else 0 end) as weeks,
-        sum(case when unit_kind = 'week' then cohort_customers else 0 end) as cohort_customers,
-        sum(case when unit_kind = 'week' then cohort_spend_cents else 0 end) as cohort_spend_cents,
-        sum(case when unit_kind = 'week' then cohort_paid_spend_cents else 0 end) as cohort_paid_spend_cents
-    from units
+        max(case when replicate = 0 then ltv_error end) as ltv_error,
+        max(ltv_skew) as ltv_skew,
+        {{ replicate_quantile('case when replicate > 0 then ltv_t end', 0.025) }} as t_low,
+        {{ replicate_quantile('case when replicate > 0 then ltv_t end', 0.975) }} as t_high
+    from ltv_replicates
     group by channel
+
+),
+
+valued as (
+
+    select
+        'first' as attribution,
+        ltv.channel,
+        ltv.ltv_cents,
+        ltv.effective_customers,
+        resampled_values.ltv_error,
+        ltv.ltv_cents - resampled_values.t_high * resampled_values.ltv_error as ltv_low_cents,
+        ltv.ltv_cents - resampled_values.t_low * resampled_values.ltv_error as ltv_high_cents,
+        resampled_values.ltv_skew
+    from ltv
+    inner join resampled_values on ltv.channel = resampled_values.channel
+    union all
+    select
+        attribution,
+        channel,
+        mean_value as ltv_cents,
+        effective_customers,
+        mean_error as ltv_error,
+        mean_low as ltv_low_cents,
+        mean_high as ltv_high_cents,
+        skew_of_mean as ltv_skew
+    from attributed_values
+    where attribution != 'first'
+
+),
+
+resampled_ratios as (
+
+    select
+        {%- for part in ['cac', 'cac_paid', 'ltv_cac'] %}
+        max(case when replicate = 0 then {{ part }}_error end) as {{ part }}_error,
+        {{ replicate_quantile('case when replicate > 0 then ' ~ part ~ '_t end', 0.025) }} as {{ part }}_t_low,
+        {{ replicate_quantile('case when replicate > 0 then ' ~ part ~ '_t end', 0.975) }} as {{ part }}_t_high,
+        {%- endfor %}
+        attribution,
+        channel
+    from week_replicates
+    group by attribution, channel
 
 ),
 
 estimates as (
 
     select
-        observed.*,
-        ltv.ltv_cents,
-        ltv.observed_ltv_cents,
-        ltv.observed_months,
-        ltv.expected_months,
-        observed.cohort_spend_cents / nullif(observed.cohort_customers, 0) as cac_cents,
-        observed.cohort_paid_spend_cents / nullif(observed.cohort_customers, 0) as cac_paid_cents,
-        sqrt(
-            greatest(observed.squared_influence, 0) / nullif(observed.customers * (observed.customers - 1), 0)
-        ) / 10000 as ltv_relative_error
-    from observed
-    left join ltv on observed.channel = ltv.channel
+        totals.*,
+        valued.ltv_cents,
+        valued.effective_customers,
+        valued.ltv_error,
+        valued.ltv_low_cents,
+        valued.ltv_high_cents,
+        valued.ltv_skew,
+        -- no spend means that the cost is not known, not that it is nothing
+        nullif(totals.cohort_spend_cents, 0) / nullif(totals.cohort_customers, 0) as cac_cents,
+        nullif(totals.cohort_paid_spend_cents, 0) / nullif(totals.cohort_customers, 0) as cac_paid_cents,
+        valued.ltv_cents
+        / (nullif(totals.cohort_spend_cents, 0) / nullif(totals.cohort_customers, 0)) as ltv_cac
+    from totals
+    left join valued
+        on
+            totals.attribution = valued.attribution
+            and totals.channel = valued.channel
 
 ),
 
-week_errors as (
-
-    select
-        units.channel,
-        max(estimates.weeks) / nullif(max(estimates.weeks) - 1, 0) as small_sample,
-        sum(
-            power(
-                units.cohort_spend_cents / nullif(estimates.cohort_spend_cents, 0)
-                - units.cohort_customers / nullif(estimates.cohort_customers, 0),
-                2
-            ) order by units.unit
-        ) as cac_squares,
-        sum(
-            power(
-                units.cohort_paid_spend_cents / nullif(estimates.cohort_paid_spend_cents, 0)
-                - units.cohort_customers / nullif(estimates.cohort_customers, 0),
-                2
-            ) order by units.unit
-        ) as cac_paid_squares,
-        sum(
-            power(
-                units.influence / 10000 / nullif(estimates.customers, 0)
-                + units.cohort_customers / nullif(estimates.cohort_customers, 0)
-                - units.cohort_spend_cents / nullif(estimates.cohort_spend_cents, 0),
-                2
-            ) order by units.unit
-        ) as ltv_cac_squares
-    from units
-    inner join estimates on units.channel = estimates.channel
-    where units.unit_kind = 'week'
-    group by units.channel
-
-),
-
-errors as (
-
-    select
-        estimates.*,
-        estimates.ltv_cents / nullif(estimates.cac_cents, 0) as ltv_cac,
-        sqrt(week_errors.small_sample * week_errors.cac_squares) as cac_relative_error,
-        sqrt(week_errors.small_sample * week_errors.cac_paid_squares) as cac_paid_relative_error,
-        sqrt(week_errors.small_sample * week_errors.ltv_cac_squares) as ltv_cac_relative_error
-    from estimates
-    left join week_errors on estimates.channel = week_errors.channel
-
-),
-
-studentised as (
-
-    select
-        replicates.channel,
-        replicates.unit_kind,
-        replicates.replicate,
-        case
-            when replicates.ltv_cents > 0 and errors.ltv_cents > 0
-                then ln(replicates.ltv_cents / errors.ltv_cents) / nullif(replicates.ltv_relative_error, 0)
-        end as ltv_t,
-        case
-            when replicates.cac_cents > 0 and errors.cac_cents > 0
-                then ln(replicates.cac_cents / errors.cac_cents) / nullif(replicates.cac_relative_error, 0)
-        end as cac_t,
-        case
-            when replicates.cac_paid_cents > 0 and errors.cac_paid_cents > 0
-                then
-                    ln(replicates.cac_paid_cents / errors.cac_paid_cents)
-                    / nullif(replicates.cac_paid_relative_error, 0)
-        end as cac_paid_t,
-        case
-            when
-                replicates.ltv_cents > 0 and errors.ltv_cents > 0
-                and replicates.cac_cents > 0 and errors.cac_cents > 0
-                then
-                    ln(replicates.ltv_cents / replicates.cac_cents / errors.ltv_cac)
-                    / nullif(replicates.ltv_cac_relative_error, 0)
-        end as ltv_cac_t,
-        -- never within the horizon is later than every month of it
-        coalesce(replicates.payback_months, {{ economics_setting('ltv_horizon_months') }} + 1) as payback_months,
-        replicates.cac_cents is not null as has_cost
-    from replicates
-    inner join errors on replicates.channel = errors.channel
-
-),
-
-quantiles as (
-
-    select
-        channel,
-        {%- for part, unit_kind in [('ltv', 'bucket'), ('cac', 'week'), ('cac_paid', 'week'), ('ltv_cac', 'week')] %}
-        quantile_cont(case when unit_kind = '{{ unit_kind }}' then {{ part }}_t end, 0.025) as {{ part }}_t_low,
-        quantile_cont(case when unit_kind = '{{ unit_kind }}' then {{ part }}_t end, 0.975) as {{ part }}_t_high,
-        {%- endfor %}
-        quantile_disc(case when unit_kind = 'week' and has_cost then payback_months end, 0.025) as payback_low,
-        quantile_disc(case when unit_kind = 'week' and has_cost then payback_months end, 0.975) as payback_high
-    from studentised
-    group by channel
-
-),
-
-margins as (
-
-    select
-        channel,
-        month_of_tenure,
-        sum(survival * mean_margin_cents) over (
-            partition by channel
-            order by month_of_tenure
-            rows unbounded preceding
-        ) as cumulative_margin_cents
-    from survival
-
-),
-
+-- the month in which the margin of those who survive has paid back the cost, in every replicate of both; nobody's
+-- margin depends on what the channel spent, so that replicates of customers and of weeks go side by side
 paid_back as (
 
     select
-        margins.channel,
-        min(margins.month_of_tenure) + 1 as payback_months
-    from margins
-    inner join errors on margins.channel = errors.channel
-    where margins.cumulative_margin_cents >= errors.cac_cents
-    group by margins.channel
+        ltv_replicates.channel,
+        ltv_replicates.replicate,
+        case
+            when week_replicates.log_cac is null then null
+            {%- for month in range(horizon) %}
+            when ltv_replicates.margin_by_{{ month }} >= estimates.cac_cents * exp(week_replicates.log_cac)
+                then {{ month + 1 }}
+            {%- endfor %}
+            -- never within the horizon is later than every month of it
+            else {{ horizon + 1 }}
+        end as payback_months
+    from ltv_replicates
+    inner join week_replicates
+        on
+            ltv_replicates.channel = week_replicates.channel
+            and ltv_replicates.replicate = week_replicates.replicate
+    inner join estimates
+        on
+            week_replicates.attribution = estimates.attribution
+            and week_replicates.channel = estimates.channel
+    where week_replicates.attribution = 'first'
+
+),
+
+paybacks as (
+
+    select
+        channel,
+        max(case when replicate = 0 then payback_months end) as payback_months,
+        floor({{ replicate_quantile('case when replicate > 0 then payback_months end', 0.025) }}) as payback_low,
+        ceil({{ replicate_quantile('case when replicate > 0 then payback_months end', 0.975) }}) as payback_high
+    from paid_back
+    group by channel
 
 )
 
 select
-    errors.channel,
-    errors.customers,
-    errors.weeks,
-    errors.cohort_customers,
-    errors.cohort_spend_cents,
-    errors.cohort_paid_spend_cents,
-    errors.observed_months,
-    errors.expected_months,
-    errors.observed_ltv_cents / 100 as observed_ltv,
-    1 - errors.observed_ltv_cents / nullif(errors.ltv_cents, 0) as extrapolated_share,
-    errors.ltv_cents / 100 as ltv,
-    errors.ltv_cents / 100 * errors.ltv_relative_error as ltv_se,
-    errors.ltv_cents / 100 * exp(-quantiles.ltv_t_high * errors.ltv_relative_error) as ltv_low,
-    errors.ltv_cents / 100 * exp(-quantiles.ltv_t_low * errors.ltv_relative_error) as ltv_high,
-    errors.cac_cents / 100 as cac,
-    errors.cac_cents / 100 * exp(-quantiles.cac_t_high * errors.cac_relative_error) as cac_low,
-    errors.cac_cents / 100 * exp(-quantiles.cac_t_low * errors.cac_relative_error) as cac_high,
-    errors.cac_paid_cents / 100 as cac_paid,
-    errors.cac_paid_cents / 100 * exp(-quantiles.cac_paid_t_high * errors.cac_paid_relative_error) as cac_paid_low,
-    errors.cac_paid_cents / 100 * exp(-quantiles.cac_paid_t_low * errors.cac_paid_relative_error) as cac_paid_high,
-    errors.ltv_cac,
-    errors.ltv_cac * exp(-quantiles.ltv_cac_t_high * errors.ltv_cac_relative_error) as ltv_cac_low,
-    errors.ltv_cac * exp(-quantiles.ltv_cac_t_low * errors.ltv_cac_relative_error) as ltv_cac_high,
-    paid_back.payback_months,
-    nullif(quantiles.payback_low, {{ economics_setting('ltv_horizon_months') }} + 1) as payback_months_low,
-    nullif(quantiles.payback_high, {{ economics_setting('ltv_horizon_months') }} + 1) as payback_months_high
-from errors
-left join quantiles on errors.channel = quantiles.channel
-left join paid_back on errors.channel = paid_back.channel
+    estimates.attribution,
+    estimates.channel,
+    estimates.customers,
+    estimates.effective_customers,
+    estimates.weeks,
+    estimates.cohort_customers,
+    estimates.cohort_spend_cents,
+    estimates.cohort_paid_spend_cents,
+    estimates.cohort_customers / nullif(estimates.expected_cohort_customers, 0) as cohort_completion,
+    estimates.ltv_cents / 100 as ltv,
+    estimates.ltv_error / 100 as ltv_se,
+    estimates.ltv_low_cents / 100 as ltv_low,
+    estimates.ltv_high_cents / 100 as ltv_high,
+    estimates.ltv_skew,
+    {%- for part in ['cac', 'cac_paid'] %}
+    estimates.{{ part }}_cents / 100 as {{ part }},
+    estimates.{{ part }}_cents / 100
+    * exp(-resampled_ratios.{{ part }}_t_high * resampled_ratios.{{ part }}_error) as {{ part }}_low,
+    estimates.{{ part }}_cents / 100
+    * exp(-resampled_ratios.{{ part }}_t_low * resampled_ratios.{{ part }}_error) as {{ part }}_high,
+    {%- endfor %}
+    estimates.ltv_cac,
+    estimates.ltv_cac * exp(-resampled_ratios.ltv_cac_t_high * resampled_ratios.ltv_cac_error) as ltv_cac_low,
+    estimates.ltv_cac * exp(-resampled_ratios.ltv_cac_t_low * resampled_ratios.ltv_cac_error) as ltv_cac_high,
+    -- what was spent and how many came is taken as given; only what the customers are worth is uncertain
+    estimates.ltv_low_cents / estimates.cac_cents as ltv_cac_realised_low,
+    estimates.ltv_high_cents / estimates.cac_cents as ltv_cac_realised_high,
+    nullif(paybacks.payback_months, {{ horizon + 1 }}) as payback_months,
+    nullif(paybacks.payback_low, {{ horizon + 1 }}) as payback_months_low,
+    nullif(paybacks.payback_high, {{ horizon + 1 }}) as payback_months_high
+from estimates
+left join resampled_ratios
+    on
+        estimates.attribution = resampled_ratios.attribution
+        and estimates.channel = resampled_ratios.channel
+left join paybacks
+    on
+        estimates.channel = paybacks.channel
+        and estimates.attribution = 'first'

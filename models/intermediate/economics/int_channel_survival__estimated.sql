@@ -3,37 +3,16 @@
 -- The estimate of lifetime value is sum(survival x mean margin x discount): discrete Kaplan-Meier times the mean
 -- margin among those still there (Lin, Feuer, Etzioni and Wax 1997), which is right under censoring and lets revenue
 -- and churn depend on each other.
+-- The pooled columns are the same with customers of all channels mixed in where the channel has few: closer to the
+-- truth for one with less than a hundred customers, but not what the channel's own customers did.
 -- Hazard: beyond the last month with enough customers at risk nothing is known. There the mean hazard and margin of
 -- the last months stand in (is_observed is false), and channel_economics says which share of the value that is.
 
 with
 
-tenures as (
-
-    select * from {{ ref('int_customer_tenures__observed') }}
-
-),
-
--- every customer counts in their channel and in 'all'
 cells as (
 
-    select
-        channel,
-        month_of_tenure,
-        is_at_risk,
-        is_lost,
-        margin_cents
-    from tenures
-
-    union all
-
-    select
-        'all' as channel,
-        month_of_tenure,
-        is_at_risk,
-        is_lost,
-        margin_cents
-    from tenures
+    select * from {{ ref('int_tenure_cells__tallied') }}
 
 ),
 
@@ -49,10 +28,10 @@ counted as (
     select
         channel,
         month_of_tenure,
-        count(*) as customers_there,
-        count(*) filter (where is_at_risk) as customers_at_risk,
-        count(*) filter (where is_lost) as customers_lost,
-        cast(sum(margin_cents) as bigint) as margin_cents
+        sum(customers_there) as customers_there,
+        sum(customers_at_risk) as customers_at_risk,
+        sum(customers_lost) as customers_lost,
+        sum(margin_cents) as margin_cents
     from cells
     group by channel, month_of_tenure
 
@@ -89,6 +68,7 @@ tails as (
     select
         counted.channel,
         support.last_observed_month,
+        count(*) as tail_months,
         sum(counted.customers_there) as tail_there,
         sum(counted.customers_at_risk) as tail_at_risk,
         sum(counted.customers_lost) as tail_lost,
@@ -116,10 +96,11 @@ filled as (
         coalesce(counted.customers_at_risk, 0) as customers_at_risk,
         coalesce(counted.customers_lost, 0) as customers_lost,
         coalesce(counted.margin_cents, 0) as margin_cents,
+        tails.tail_months,
         tails.tail_there,
         tails.tail_at_risk,
-        cast(tails.tail_lost as double) / nullif(tails.tail_at_risk, 0) as tail_hazard,
-        cast(tails.tail_margin_cents as double) / nullif(tails.tail_there, 0) as tail_mean_margin_cents
+        tails.tail_lost / nullif(tails.tail_at_risk, 0) as tail_hazard,
+        tails.tail_margin_cents / nullif(tails.tail_there, 0) as tail_mean_margin_cents
     from tails
     cross join months_of_tenure
     left join counted
@@ -134,11 +115,11 @@ rated as (
     select
         *,
         case
-            when is_observed then cast(customers_lost as double) / nullif(customers_at_risk, 0)
+            when is_observed then customers_lost / nullif(customers_at_risk, 0)
             else tail_hazard
         end as hazard,
         case
-            when is_observed then cast(margin_cents as double) / nullif(customers_there, 0)
+            when is_observed then margin_cents / nullif(customers_there, 0)
             else tail_mean_margin_cents
         end as mean_margin_cents,
         power(1 + {{ economics_setting('ltv_annual_discount_rate') }}, -month_of_tenure / 12.0) as discount
@@ -146,21 +127,57 @@ rated as (
 
 ),
 
--- survival to the beginning of the month; a month in which everybody left ends it (ln(0) has no value)
+everybody as (
+
+    select
+        month_of_tenure,
+        hazard,
+        mean_margin_cents
+    from rated
+    where channel = 'all'
+
+),
+
+-- what a customer of the channel brings, as a multiple of what one of the same tenure brings anywhere
+levels as (
+
+    select
+        rated.channel,
+        sum(rated.margin_cents order by rated.month_of_tenure)
+        / nullif(
+            sum(rated.customers_there * everybody.mean_margin_cents order by rated.month_of_tenure), 0
+        ) as margin_level
+    from rated
+    inner join everybody on rated.month_of_tenure = everybody.month_of_tenure
+    group by rated.channel
+
+),
+
+-- the same with ten customers added to every month who leave like everybody and bring what everybody brings, at the
+-- level of the channel: where a channel has many of its own they hardly count, where it has few they speak
+pooled as (
+
+    select
+        rated.*,
+        (rated.customers_lost + {{ economics_setting('ltv_pseudo_customers') }} * everybody.hazard)
+        / (rated.customers_at_risk + {{ economics_setting('ltv_pseudo_customers') }}) as pooled_hazard,
+        (
+            rated.margin_cents
+            + {{ economics_setting('ltv_pseudo_customers') }} * everybody.mean_margin_cents * levels.margin_level
+        ) / (rated.customers_there + {{ economics_setting('ltv_pseudo_customers') }}) as pooled_mean_margin_cents
+    from rated
+    inner join everybody on rated.month_of_tenure = everybody.month_of_tenure
+    inner join levels on rated.channel = levels.channel
+
+),
+
 survived as (
 
     select
         *,
-        case
-            when coalesce(max(case when hazard >= 1 then 1 else 0 end) over earlier, 0) = 1 then 0
-            else coalesce(exp(sum(ln(case when hazard < 1 then 1 - hazard else 1 end)) over earlier), 1)
-        end as survival
-    from rated
-    window earlier as (
-        partition by channel
-        order by month_of_tenure
-        rows between unbounded preceding and 1 preceding
-    )
+        {{ surviving_share('hazard', 'channel') }} as survival,
+        {{ surviving_share('pooled_hazard', 'channel') }} as pooled_survival
+    from pooled
 
 ),
 
@@ -168,7 +185,8 @@ valued as (
 
     select
         *,
-        survival * mean_margin_cents * discount as value_cents
+        survival * mean_margin_cents * discount as value_cents,
+        pooled_survival * pooled_mean_margin_cents * discount as pooled_value_cents
     from survived
 
 )

@@ -27,7 +27,7 @@ acquired as (
         billing.first_paid_at,
         -- nobody knows when an unknown touch was; the first payment is the latest it can have been
         cast(date_trunc('week', coalesce(touches.touched_at, billing.first_paid_at)) as date) as week,
-        {{ md5_number("'bucket:' || billing.customer_id") }} % {{ economics_setting('bootstrap_buckets') }} as bucket
+        {{ resampling_bucket('billing.customer_id') }} as bucket
     from billing
     left join touches on billing.customer_id = touches.customer_id
     where billing.first_paid_at is not null and billing.first_paid_at < {{ as_of() }}

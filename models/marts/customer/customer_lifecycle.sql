@@ -62,6 +62,12 @@ economics as (
 
 ),
 
+predictions as (
+
+    select * from {{ ref('int_customer_ltv__predicted') }}
+
+),
+
 scores as (
 
     select * from {{ ref('customer_scores') }}
@@ -134,6 +140,8 @@ select
     billing.mrr_past_due,
     billing.mrr_scheduled_churn,
     billing.mrr_paused,
+    billing.usage_mrr_3m,
+    billing.arr_incl_usage,
     billing.renewal_on,
     billing.days_to_renewal,
     billing.first_paid_on,
@@ -143,6 +151,11 @@ select
     billing.trial_ends_at,
     billing.net_revenue,
     billing.ltv_realised,
+    predictions.ltv_predicted,
+    predictions.ltv_predicted_low,
+    predictions.ltv_predicted_high,
+    predictions.ltv_predicted_n,
+    predictions.ltv_remaining,
 
     ---------- product, total over all products
     usage.signed_up_on,
@@ -296,6 +309,7 @@ select
 from customers
 inner join known on customers.customer_id = known.customer_id
 left join billing on customers.customer_id = billing.customer_id
+left join predictions on customers.customer_id = predictions.customer_id
 left join usage on customers.customer_id = usage.customer_id
 left join support on customers.customer_id = support.customer_id
 left join marketing on customers.customer_id = marketing.customer_id

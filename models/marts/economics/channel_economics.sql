@@ -33,7 +33,21 @@ spend as (
 
 intervals as (
 
-    select * from {{ ref('int_channel_intervals__studentised') }}
+    select *
+    from {{ ref('int_channel_intervals__studentised') }}
+    where attribution = 'first'
+
+),
+
+ltv as (
+
+    select * from {{ ref('int_channel_ltv__valued') }}
+
+),
+
+realised as (
+
+    select * from {{ ref('int_realised_values__averaged') }}
 
 ),
 
@@ -84,48 +98,57 @@ judged as (
         coalesce(customers.new_customers, 0) as new_customers,
         coalesce(spent.spend_cents, 0) as spend_cents,
         coalesce(spent.paid_spend_cents, 0) as paid_spend_cents,
-        intervals.customers,
+        intervals.effective_customers,
         intervals.weeks,
         intervals.cohort_customers,
         intervals.cohort_spend_cents,
-        intervals.observed_months,
-        intervals.expected_months,
-        intervals.observed_ltv,
-        intervals.extrapolated_share,
+        intervals.cohort_completion,
+        intervals.customers,
         intervals.ltv,
         intervals.ltv_se,
         intervals.ltv_low,
         intervals.ltv_high,
+        intervals.cac,
+        intervals.cac_low,
+        intervals.cac_high,
+        intervals.cac_paid,
+        intervals.cac_paid_low,
+        intervals.cac_paid_high,
+        intervals.ltv_cac,
+        intervals.ltv_cac_low,
+        intervals.ltv_cac_high,
+        intervals.ltv_cac_realised_low,
+        intervals.ltv_cac_realised_high,
         intervals.payback_months,
         intervals.payback_months_low,
         intervals.payback_months_high,
-        -- no spend means that the cost is not known, not that it is nothing
-        case when intervals.cohort_spend_cents > 0 then intervals.cac end as cac,
-        case when intervals.cohort_spend_cents > 0 then intervals.cac_low end as cac_low,
-        case when intervals.cohort_spend_cents > 0 then intervals.cac_high end as cac_high,
-        case when intervals.cohort_paid_spend_cents > 0 then intervals.cac_paid end as cac_paid,
-        case when intervals.cohort_paid_spend_cents > 0 then intervals.cac_paid_low end as cac_paid_low,
-        case when intervals.cohort_paid_spend_cents > 0 then intervals.cac_paid_high end as cac_paid_high,
+        intervals.ltv_skew,
+        ltv.observed_months,
+        ltv.expected_months,
+        ltv.observed_ltv_cents / 100 as observed_ltv,
+        1 - ltv.observed_ltv_cents / nullif(ltv.ltv_cents, 0) as extrapolated_share,
+        ltv.pooled_ltv_cents / 100 as pooled_ltv,
+        ltv.ltv_tail_cents / 100 as ltv_tail,
+        ltv.sbg_alpha,
+        ltv.sbg_beta,
+        realised.customers as realised_customers,
+        realised.mean_value / 100 as realised_ltv,
+        realised.mean_low / 100 as realised_ltv_low,
+        realised.mean_high / 100 as realised_ltv_high,
         blended.cac as cac_blended,
         blended.cac_low as cac_blended_low,
         blended.cac_high as cac_blended_high,
         blended.cohort_customers as cac_blended_n,
-        intervals.ltv_cac,
-        intervals.ltv_cac_low,
-        intervals.ltv_cac_high,
-        case
-            when coalesce(customers.new_customers, 0) = 0 then 'no customers'
-            when intervals.ltv is null then 'no renewal observed yet'
-            when customers.new_customers < {{ economics_setting('reliable_customers') }} then 'few customers'
-            when intervals.weeks < {{ economics_setting('reliable_weeks') }} then 'few weeks'
-            when coalesce(intervals.cohort_spend_cents, 0) = 0 then 'no spend'
-            when intervals.extrapolated_share > 0.5 then 'mostly extrapolated'
-            else 'ok'
-        end as reliability
+        {{ economics_reliability(
+            'coalesce(customers.new_customers, 0)', 'intervals',
+            'ltv.observed_ltv_cents < 0.5 * ltv.ltv_cents'
+        ) }} as reliability
     from channels
     left join customers on channels.channel = customers.channel
     left join spent on channels.channel = spent.channel
     left join intervals on channels.channel = intervals.channel
+    left join ltv on channels.channel = ltv.channel
+    left join realised on channels.channel = realised.channel
     left join blended on true
 
 ),
@@ -149,16 +172,39 @@ final as (
         cast(ltv_low as decimal(18, 2)) as ltv_low,
         cast(ltv_high as decimal(18, 2)) as ltv_high,
         cast(coalesce(customers, 0) as bigint) as ltv_n,
+        cast(effective_customers as decimal(18, 2)) as ltv_effective_n,
         cast(ltv_se as decimal(18, 2)) as ltv_se,
+        cast(ltv_skew as decimal(9, 4)) as ltv_skew,
         cast(observed_ltv as decimal(18, 2)) as ltv_observed,
         cast(observed_months as bigint) as ltv_observed_months,
         cast(extrapolated_share as decimal(9, 4)) as ltv_extrapolated_share,
         cast(expected_months as decimal(9, 2)) as expected_months,
+        cast(pooled_ltv as decimal(18, 2)) as ltv_pooled,
+        cast(ltv_tail as decimal(18, 2)) as ltv_tail,
+        case
+            when ltv is null then null
+            when ltv_tail is null then 'no fit'
+            else 'extrapolation (shifted beta-geometric)'
+        end as ltv_tail_basis,
+        cast({{ economics_setting('ltv_horizon_months') }} as bigint) as ltv_tail_from_month,
+        cast({{ economics_setting('ltv_lifetime_months') }} as bigint) as ltv_tail_to_month,
+        cast(sbg_alpha as decimal(18, 6)) as ltv_tail_alpha,
+        cast(sbg_beta as decimal(18, 6)) as ltv_tail_beta,
+
+        cast(realised_ltv as decimal(18, 2)) as ltv_realised,
+        cast(realised_ltv_low as decimal(18, 2)) as ltv_realised_low,
+        cast(realised_ltv_high as decimal(18, 2)) as ltv_realised_high,
+        cast(coalesce(realised_customers, 0) as bigint) as ltv_realised_n,
 
         cast(cac as decimal(18, 2)) as cac,
         cast(cac_low as decimal(18, 2)) as cac_low,
         cast(cac_high as decimal(18, 2)) as cac_high,
         cast(coalesce(cohort_customers, 0) as bigint) as cac_n,
+        cast(cohort_completion as decimal(9, 4)) as cac_completion,
+        cast(cac * cohort_completion as decimal(18, 2)) as cac_lag_adjusted,
+        cast(cac_low * cohort_completion as decimal(18, 2)) as cac_lag_adjusted_low,
+        cast(cac_high * cohort_completion as decimal(18, 2)) as cac_lag_adjusted_high,
+        cast(coalesce(cohort_customers, 0) as bigint) as cac_lag_adjusted_n,
         cast(cac_paid as decimal(18, 2)) as cac_paid,
         cast(cac_paid_low as decimal(18, 2)) as cac_paid_low,
         cast(cac_paid_high as decimal(18, 2)) as cac_paid_high,
@@ -168,18 +214,22 @@ final as (
         cast(cac_blended_high as decimal(18, 2)) as cac_blended_high,
         cast(coalesce(cac_blended_n, 0) as bigint) as cac_blended_n,
 
-        cast(case when cac is not null then ltv_cac end as decimal(18, 4)) as ltv_cac,
-        cast(case when cac is not null then ltv_cac_low end as decimal(18, 4)) as ltv_cac_low,
-        cast(case when cac is not null then ltv_cac_high end as decimal(18, 4)) as ltv_cac_high,
+        cast(ltv_cac as decimal(18, 4)) as ltv_cac,
+        cast(ltv_cac_low as decimal(18, 4)) as ltv_cac_low,
+        cast(ltv_cac_high as decimal(18, 4)) as ltv_cac_high,
         cast(coalesce(cohort_customers, 0) as bigint) as ltv_cac_n,
+        cast(ltv_cac as decimal(18, 4)) as ltv_cac_realised,
+        cast(ltv_cac_realised_low as decimal(18, 4)) as ltv_cac_realised_low,
+        cast(ltv_cac_realised_high as decimal(18, 4)) as ltv_cac_realised_high,
+        cast(coalesce(cohort_customers, 0) as bigint) as ltv_cac_realised_n,
 
-        cast(case when cac is not null then payback_months end as bigint) as payback_months,
-        cast(case when cac is not null then payback_months_low end as bigint) as payback_months_low,
-        cast(case when cac is not null then payback_months_high end as bigint) as payback_months_high,
+        cast(payback_months as bigint) as payback_months,
+        cast(payback_months_low as bigint) as payback_months_low,
+        cast(payback_months_high as bigint) as payback_months_high,
         cast(coalesce(cohort_customers, 0) as bigint) as payback_months_n,
 
         'process' as estimand,
-        'discrete Kaplan-Meier x mean margin; Poisson bootstrap-t over customer buckets' as ltv_method,
+        'discrete Kaplan-Meier x mean margin; Poisson bootstrap-t over buckets of customers' as ltv_method,
         'spend / first-time paying customers; Poisson bootstrap-t over acquisition weeks' as cac_method,
         cast({{ economics_setting('ltv_horizon_months') }} as bigint) as ltv_horizon_months,
         cast({{ economics_setting('ltv_annual_discount_rate') }} as decimal(9, 4)) as annual_discount_rate,
