@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 if TYPE_CHECKING:
     from datetime import datetime
+
+# orjson reads a whole number beyond 64 bits as a float; such a payload takes the slow way and stays what it is
+LONG_NUMBER = re.compile(r"\d{17}")
 
 
 def canonical(payload: str) -> str:
@@ -18,9 +24,12 @@ def canonical(payload: str) -> str:
     Raises:
         ValueError: if the payload is not a JSON object.
     """
-    parsed = json.loads(payload)
+    is_plain = LONG_NUMBER.search(payload) is None
+    parsed = orjson.loads(payload) if is_plain else json.loads(payload)
     if not isinstance(parsed, dict):
-        raise ValueError(f"A payload is a JSON object, got {type(parsed).__name__}.")  # noqa: TRY004 - bad data, not a bad call  # noqa: TRY004 - bad data, not a bad call
+        raise ValueError(f"A payload is a JSON object, got {type(parsed).__name__}.")  # noqa: TRY004 - bad data, not a bad call
+    if is_plain:
+        return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
     return json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -29,7 +38,8 @@ class Action:
     """One row of an `act_*` model: one message to one destination. Times are naive UTC.
 
     `action_id` is a function of action, customer, occurrence and template version, so that it is the same on every
-    machine and in every run; it is what makes a repeated send recognisable.
+    machine and in every run; it is what makes a repeated send recognisable. `digest` is the sha256 of the payload's
+    text as the model wrote it; where it is given, an unchanged row is recognised without being parsed.
     """
 
     action_id: str
@@ -42,11 +52,12 @@ class Action:
     expires_at: datetime | None
     priority: int
     payload: str
+    digest: str = ""
 
     @property
     def body(self) -> dict[str, Any]:
         """The payload, parsed."""
-        parsed: dict[str, Any] = json.loads(self.payload)
+        parsed: dict[str, Any] = (orjson if LONG_NUMBER.search(self.payload) is None else json).loads(self.payload)
         return parsed
 
     @property
@@ -59,27 +70,40 @@ class State(StrEnum):
     """Where a delivery stands in the ledger."""
 
     PLANNED = "planned"  # wanted, nothing sent yet
-    SENDING = "sending"  # intent committed; found by the next run, it means that a process died here
+    SENDING = "sending"  # intent committed; found without a living owner, it means that a process died here
     ACKNOWLEDGED = "acknowledged"  # the vendor said yes
     REJECTED = "rejected"  # the vendor said no to this payload; sending the same again is pointless
     UNKNOWN = "unknown"  # sent, and nobody knows: resolved before it is sent again
     WAITING = "waiting"  # surely not accepted (limit, refused connection); comes back by itself
+    DEAD = "dead"  # tried too often or for too long; a person decides
+    DROPPED = "dropped"  # a person decided that this payload is not sent, or its customer was forgotten
+
+
+OPEN_STATES = (State.PLANNED, State.SENDING, State.UNKNOWN, State.WAITING)
+DEAD_LETTERS = (State.REJECTED, State.DEAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one attempt came to. `reason` is one sentence without payload and secrets; `retry_after` is in seconds."""
+    """What one attempt came to. `reason` is one sentence without payload and secrets.
+
+    `retry_after` is how long this action has to wait and `rest` how long the whole destination is to be left alone,
+    both in seconds and as the vendor asked.
+    """
 
     state: State
     reason: str = ""
     status_code: int | None = None
     vendor_reference: str | None = None
     retry_after: float | None = None
+    rest: float = 0.0
 
     @classmethod
-    def acknowledged(cls, reference: str | None, status_code: int | None = None, reason: str = "") -> Outcome:
+    def acknowledged(
+        cls, reference: str | None, status_code: int | None = None, reason: str = "", rest: float = 0.0
+    ) -> Outcome:
         """The vendor has it."""
-        return cls(State.ACKNOWLEDGED, reason, status_code, reference)
+        return cls(State.ACKNOWLEDGED, reason, status_code, reference, None, rest)
 
     @classmethod
     def rejected(cls, reason: str, status_code: int | None = None) -> Outcome:
@@ -92,6 +116,8 @@ class Outcome:
         return cls(State.UNKNOWN, reason, status_code)
 
     @classmethod
-    def waiting(cls, reason: str, status_code: int | None = None, retry_after: float | None = None) -> Outcome:
+    def waiting(
+        cls, reason: str, status_code: int | None = None, retry_after: float | None = None, rest: float = 0.0
+    ) -> Outcome:
         """It surely did not arrive, and may be sent again."""
-        return cls(State.WAITING, reason, status_code, None, retry_after)
+        return cls(State.WAITING, reason, status_code, None, retry_after, rest)

@@ -1,15 +1,25 @@
-"""What should be sent: the `activation.act_*` tables of the published file, read-only."""
+"""What should be sent: the `activation.act_*` tables of the published file, read-only.
+
+Most of what is desired was delivered before. Which rows those are is found out by DuckDB, by comparing digests of the
+payloads with the ledger's, so that neither time nor memory in Python grows with what did not change.
+"""
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 
 from activation.actions import Action, canonical
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 COLUMNS = (
@@ -24,42 +34,183 @@ COLUMNS = (
     "priority",
     "payload",
 )
+CHUNK = 5_000
+MEMORY_LIMIT = "400MB"
 
 
 class DesiredError(Exception):
     """The published file does not hold what can be sent; the message says what is wrong with it."""
 
 
+@dataclass(slots=True)
+class Published:
+    """One version of the published file. The link is resolved once, so that all is read from the same version."""
+
+    path: Path
+    unchanged: Counter[tuple[str, str]] = field(default_factory=Counter)  # by destination and action
+
+    @classmethod
+    def newest(cls, link: Path) -> Published:
+        """The version that the link points at now.
+
+        Raises:
+            DesiredError: if there is none.
+        """
+        path = link.resolve()
+        if not path.exists():
+            raise DesiredError(f"There is no published file at {link}; `lifecycle publish` makes it.")
+        return cls(path)
+
+    @property
+    def version(self) -> str:
+        """The version's name."""
+        return self.path.parent.name
+
+    def as_of(self) -> datetime | None:
+        """The instant at which the version stands, if it says so.
+
+        Raises:
+            DesiredError: if the file cannot be read.
+        """
+        with self._connection() as connection:
+            row = connection.execute(
+                "select max(as_of) from published.marts.publish_log where outcome = 'published'"
+            ).fetchone()
+        return row[0] if row else None
+
+    def customers(self) -> int:
+        """How many customers the version knows; the base that a blast radius is a share of."""
+        with self._connection() as connection:
+            row = connection.execute("select count(*) from published.marts.customer_lifecycle").fetchone()
+        return int(row[0]) if row else 0
+
+    def changed(
+        self, delivered: Iterable[Sequence[tuple[str, str]]], reported_once: Collection[str] = ()
+    ) -> Iterator[list[Action]]:
+        """What is desired and was not delivered just so, in chunks; the rest is counted in `unchanged`.
+
+        `delivered` are (action id, digest) of what was acknowledged. At the destinations `reported_once` such an action
+        counts as unchanged whatever its payload is now.
+
+        Raises:
+            DesiredError: if the file cannot be read, or a payload is not a JSON object.
+        """
+        self.unchanged.clear()
+        with self._connection() as connection:
+            connection.execute("create temp table delivered (action_id varchar, digest varchar)")
+            for rows in delivered:
+                ids, digests = zip(*rows, strict=True)
+                chunk = pa.table({"action_id": pa.array(ids), "digest": pa.array(digests)})
+                connection.register("chunk", chunk)
+                connection.execute("insert into delivered select action_id, digest from chunk")
+                connection.unregister("chunk")
+            once = [str(name) for name in reported_once]
+            for table in _tables(connection):
+                # keys and digests first: joining whole rows would keep every payload in memory
+                connection.execute(
+                    "create or replace temp table changed as select desired.action_id, desired.digest from"
+                    " (select action_id, destination, sha256(payload) as digest"
+                    f' from published.activation."{table}") as desired'
+                    " left join delivered on desired.action_id = delivered.action_id"
+                    " where delivered.action_id is null"
+                    " or (delivered.digest <> desired.digest and not list_contains(?, desired.destination))",
+                    [once],
+                )
+                totals = connection.execute(
+                    f'select destination, action, count(*) from published.activation."{table}" group by all'
+                ).fetchall()
+                cursor = connection.execute(
+                    # in the order of the queue, so that what is sent together lies together in the ledger
+                    f"select {', '.join(COLUMNS)}, changed.digest"
+                    f' from published.activation."{table}" inner join changed using (action_id)'
+                    " order by priority, occurred_at, action_id"
+                )
+                changed: Counter[tuple[str, str]] = Counter()
+                while rows := cursor.fetchmany(CHUNK):
+                    actions = [_action(table, row) for row in rows]
+                    changed.update((each.destination, each.action) for each in actions)
+                    yield actions
+                for destination, action, number in totals:
+                    if number > changed[destination, action]:
+                        self.unchanged[destination, action] += number - changed[destination, action]
+
+    def wanted(self, action_ids: Sequence[str]) -> Mapping[str, str]:
+        """Of these, those that the version wants, with the digests of their payloads."""
+        found: dict[str, str] = {}
+        with self._connection() as connection:
+            for table in _tables(connection):
+                query = (
+                    "select action_id, sha256(payload)"
+                    f' from published.activation."{table}" where list_contains(?, action_id)'
+                )
+                found.update(connection.execute(query, [list(action_ids)]).fetchall())
+        return found
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            # payloads that do not fit in memory spill to a directory that only this user reads and that goes away
+            with (
+                tempfile.TemporaryDirectory(prefix="lifecycle-") as spill,
+                duckdb.connect(
+                    config={"memory_limit": MEMORY_LIMIT, "threads": 2, "temp_directory": spill}
+                ) as connection,
+            ):
+                where = str(self.path).replace("'", "''")
+                connection.execute(f"attach '{where}' as published (read_only)")
+                yield connection
+        except duckdb.Error as error:
+            raise DesiredError(f"The published file {self.path.name} cannot be read: {error}") from error
+
+
+class Recheck:
+    """Looks again, right before a request leaves, whether the newest published version still wants what was planned.
+
+    As long as the link points at the version that was planned from, the answer is known without opening anything.
+    """
+
+    def __init__(self, link: Path, planned: Published) -> None:
+        self._link = link
+        self._planned = planned
+
+    def withdrawn(self, actions: Sequence[Action]) -> dict[str, str]:
+        """Action id and reason of those that may not be sent any more.
+
+        Raises:
+            DesiredError: if a newer version cannot be read.
+        """
+        if self._link.resolve() == self._planned.path:
+            return {}
+        newest = Published.newest(self._link)
+        wanted = newest.wanted([action.action_id for action in actions])
+        found = {}
+        for action in actions:
+            if action.action_id not in wanted:
+                found[action.action_id] = f"Version {newest.version}, published since, no longer wants it."
+            elif action.digest and wanted[action.action_id] != action.digest:
+                found[action.action_id] = f"Version {newest.version}, published since, wants another payload."
+        return found
+
+
 def read_desired(published: Path) -> list[Action]:
     """Every desired action in the published DuckDB file, in no particular order.
-
-    The link is resolved first: DuckDB would otherwise hand back an older version that this process has open under the
-    same path.
 
     Raises:
         DesiredError: if the file is missing or unreadable, a table lacks a column, or a payload is not a JSON object.
     """
-    path = published.resolve()
-    if not path.exists():
-        raise DesiredError(f"There is no published file at {published}; `lifecycle publish` makes it.")
-    try:
-        with duckdb.connect(str(path), read_only=True) as connection:
-            tables = connection.execute(
-                "select table_name from information_schema.tables"
-                " where table_schema = 'activation' and table_name like 'act\\_%' escape '\\' order by table_name"
-            ).fetchall()
-            rows = [
-                (table, row)
-                for (table,) in tables
-                for row in connection.execute(f'select {", ".join(COLUMNS)} from activation."{table}"').fetchall()
-            ]
-    except duckdb.Error as error:
-        raise DesiredError(f"The published file {path.name} cannot be read: {error}") from error
-    return [_action(table, row) for table, row in rows]
+    return [action for chunk in Published.newest(published).changed([]) for action in chunk]
 
 
-def _action(table: str, row: tuple[object, ...]) -> Action:
-    values = dict(zip(COLUMNS, row, strict=True))
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    rows = connection.execute(
+        "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'activation'"
+        " and table_name like 'act\\_%' escape '\\' order by table_name"
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _action(table: str, row: tuple[Any, ...]) -> Action:
+    values = dict(zip((*COLUMNS, "digest"), row, strict=True))
     try:
         payload = canonical(str(values["payload"]))
     except ValueError:
@@ -73,8 +224,9 @@ def _action(table: str, row: tuple[object, ...]) -> Action:
         occurrence_id=str(values["occurrence_id"]),
         occurred_at=_naive(values["occurred_at"]),
         expires_at=None if values["expires_at"] is None else _naive(values["expires_at"]),
-        priority=int(str(values["priority"])),
+        priority=int(values["priority"]),
         payload=payload,
+        digest=str(values["digest"]),
     )
 
 

@@ -1,211 +1,104 @@
 """The durable record of every delivery: intent committed before a send, outcome after it.
 
-SQLite in WAL mode with synchronous=FULL, through SQLAlchemy Core, so that a commit survives a power cut. One row per
-action in `deliveries` (its present state), one row per finished attempt in `attempts`, which is only ever appended to.
-A process that dies between send and outcome leaves the state `sending`; `heal` turns that into `unknown` in the next
-run, because nobody can know whether the vendor got it.
+SQLite (WAL, synchronous=FULL, so that a commit survives a power cut) or PostgreSQL, through SQLAlchemy Core. One row
+per action in `deliveries` (its present state and its place in the queue), one row per finished attempt in `attempts`,
+which is only ever appended to. What workers share beyond that, the pace of each destination, is in `pace`.
 
-Times are naive UTC on the run's clock (as_of or later), except `not_before`, which is a promise to a vendor and
-therefore on the wall clock.
+A worker holds what it works on by a lease. One that dies between send and outcome leaves the state `sending`; `heal`
+turns that into `unknown`, because nobody can know whether the vendor got it.
+
+Times are naive UTC on the run's clock (as_of or later); what is a promise to a vendor or another worker (`due`, leases,
+the pace) is on the wall clock, in unix seconds.
 """
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
 
-from activation.actions import Action, Outcome, State
+from activation.actions import OPEN_STATES, Action, Outcome, State
 from activation.plan import Entry
+from activation.step import DIED_IN_FLIGHT, Result, Step
+from activation.tables import attempts, deliveries, engine_for, insert_into, is_gone, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
-metadata = sa.MetaData()
+__all__ = ["DIED_IN_FLIGHT", "Ledger", "Result", "metadata"]
 
-deliveries = sa.Table(
-    "deliveries",
-    metadata,
-    sa.Column("action_id", sa.Text, primary_key=True),
-    sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("object", sa.Text, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("customer_id", sa.Text, nullable=False),
-    sa.Column("occurrence_id", sa.Text, nullable=False),
-    sa.Column("occurred_at", sa.DateTime, nullable=False),
-    sa.Column("expires_at", sa.DateTime),
-    sa.Column("priority", sa.Integer, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("payload", sa.Text, nullable=False),
-    sa.Column("payload_hash", sa.Text, nullable=False),
-    sa.Column("acknowledged_hash", sa.Text),
-    sa.Column("vendor_reference", sa.Text),
-    sa.Column("reason", sa.Text, nullable=False, server_default=""),
-    sa.Column("attempt_count", sa.Integer, nullable=False, server_default="0"),
-    sa.Column("first_planned_at", sa.DateTime, nullable=False),
-    sa.Column("acknowledged_at", sa.DateTime),
-    sa.Column("not_before", sa.DateTime),
-    sa.Column("updated_at", sa.DateTime, nullable=False),
-    sa.Index("deliveries_by_state", "destination", "state"),
-)
-
-attempts = sa.Table(
-    "attempts",
-    metadata,
-    sa.Column("attempt_id", sa.Text, primary_key=True),
-    sa.Column("action_id", sa.Text, nullable=False, index=True),
-    sa.Column("destination", sa.Text, nullable=False),
-    sa.Column("attempt_number", sa.Integer, nullable=False),
-    sa.Column("started_at", sa.DateTime, nullable=False),
-    sa.Column("finished_at", sa.DateTime, nullable=False),
-    sa.Column("outcome", sa.Text, nullable=False),
-    sa.Column("status_code", sa.Integer),
-    sa.Column("reason", sa.Text, nullable=False),
-)
-
-DIED_IN_FLIGHT = "The run ended between the send and the record of its outcome."
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome of one attempt for one action. `is_send` is false where the vendor was only asked (read back)."""
-
-    action: Action
-    outcome: Outcome
-    not_before: datetime | None = None
-    is_send: bool = True
+CHUNK = 5_000
+STAGED = "?"  # before a plan's id: enqueued, and not open for work yet
 
 
 class Ledger:
-    """The ledger in one file; every method is one transaction.
+    """The ledger behind a path (SQLite) or a database address; every method is one transaction.
 
     Raises:
-        sqlalchemy.exc.OperationalError: if the file cannot be opened, is locked for more than 30 seconds, or the
-            disk is full. Nothing was sent in that case: the intent comes first.
+        sqlalchemy.exc.SQLAlchemyError: if it cannot be opened, is locked for more than 30 seconds, or the disk is full.
+            Nothing was sent in that case: the intent comes first.
     """
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        sa.event.listen(self._engine, "connect", _configure)
-        sa.event.listen(self._engine, "begin", _begin_immediate)
-        metadata.create_all(self._engine)
-        path.chmod(0o600)  # payloads hold e-mail addresses
+    def __init__(self, where: Path | str) -> None:
+        self.path = where if isinstance(where, Path) else Path(str(sa.make_url(where).database))
+        self._engine = engine_for(f"sqlite:///{where}" if isinstance(where, Path) else where)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
-        with self._engine.connect() as connection:
-            connection.connection.cursor().execute("pragma wal_checkpoint(truncate)")
+        if self.is_sqlite:
+            with self.reading() as connection:
+                connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
         self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Writes that are committed together."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A look that holds up nobody."""
+        with self._engine.connect().execution_options(only_reads=True) as connection:
+            yield connection
+
+    @contextmanager
+    def step(self, destination: str, worker: str, plan_id: str) -> Iterator[Step]:
+        """What a worker does with its destination's queue at once; see Step."""
+        with self._engine.begin() as connection:
+            yield Step(connection, destination, worker, plan_id)
+
+    # What is known
 
     def snapshot(self) -> dict[str, Entry]:
         """Every action the ledger knows, by id."""
-        with self._engine.connect() as connection:
-            return {row.action_id: _entry(row) for row in connection.execute(sa.select(deliveries))}
+        with self.reading() as connection:
+            return {row.action_id: entry_of(row) for row in connection.execute(sa.select(deliveries))}
 
-    def heal(self, now: datetime) -> int:
-        """Turn what a dead process left in `sending` into `unknown`; the number of such actions.
+    def entries(self, action_ids: Sequence[str]) -> dict[str, Entry]:
+        """What is known about these."""
+        query = sa.select(deliveries).where(deliveries.c.action_id.in_(sa.bindparam("ids", expanding=True)))
+        with self.reading() as connection:
+            return {row.action_id: entry_of(row) for row in connection.execute(query, {"ids": list(action_ids)})}
 
-        Only call it while holding the run's lock: what looks stuck would otherwise be another process at work.
-        """
-        with self._transaction() as connection:
-            stuck = connection.execute(sa.select(deliveries).where(deliveries.c.state == State.SENDING)).all()
-            if stuck:
-                connection.execute(
-                    insert(attempts).on_conflict_do_nothing(),
-                    [_attempt(row, row.updated_at, now, Outcome.unknown(DIED_IN_FLIGHT)) for row in stuck],
-                )
-                connection.execute(
-                    sa.update(deliveries)
-                    .where(deliveries.c.state == State.SENDING)
-                    .values(state=State.UNKNOWN, reason=DIED_IN_FLIGHT, updated_at=now)
-                )
-        return len(stuck)
+    def unresolved(self) -> dict[str, Entry]:
+        """What was sent and may have arrived."""
+        query = sa.select(deliveries).where(deliveries.c.state.in_([State.SENDING, State.UNKNOWN]))
+        with self.reading() as connection:
+            return {row.action_id: entry_of(row) for row in connection.execute(query)}
 
-    def enqueue(self, actions: Iterable[Action], now: datetime) -> None:
-        """Note that these are wanted, before anything is sent. Those already known keep their history."""
-        rows = [
-            {
-                **_identity(action),
-                "state": State.PLANNED,
-                "payload": action.payload,
-                "payload_hash": action.payload_hash,
-                "first_planned_at": now,
-                "updated_at": now,
-            }
-            for action in actions
-        ]
-        if rows:
-            with self._transaction() as connection:
-                connection.execute(insert(deliveries).on_conflict_do_nothing(), rows)
-
-    def intend(self, actions: Sequence[Action], now: datetime) -> None:
-        """Commit that these are about to be sent, with exactly these payloads.
-
-        Raises:
-            LookupError: if an action was not enqueued before.
-        """
-        statement = (
-            sa.update(deliveries)
-            .where(deliveries.c.action_id == sa.bindparam("id"))
-            .values(
-                state=State.SENDING,
-                payload=sa.bindparam("sent_payload"),
-                payload_hash=sa.bindparam("sent_hash"),
-                expires_at=sa.bindparam("expiry"),
-                attempt_count=deliveries.c.attempt_count + 1,
-                not_before=None,
-                updated_at=now,
-            )
-        )
-        with self._transaction() as connection:
-            done = connection.execute(
-                statement,
-                [
-                    {
-                        "id": action.action_id,
-                        "sent_payload": action.payload,
-                        "sent_hash": action.payload_hash,
-                        "expiry": action.expires_at,
-                    }
-                    for action in actions
-                ],
-            )
-            if done.rowcount != len(actions):
-                raise LookupError(f"{len(actions) - done.rowcount} action(s) were sent without having been enqueued.")
-
-    def record(self, results: Sequence[Result], now: datetime) -> None:
-        """Commit what became of these attempts, and append one row for each."""
-        with self._transaction() as connection:
-            for result in results:
-                row = connection.execute(
-                    sa.select(deliveries).where(deliveries.c.action_id == result.action.action_id)
-                ).one()
-                connection.execute(
-                    insert(attempts).on_conflict_do_nothing(),
-                    [_attempt(row, row.updated_at if result.is_send else now, now, result.outcome, result.is_send)],
-                )
-                changes: dict[str, Any] = {
-                    "state": result.outcome.state,
-                    "reason": result.outcome.reason,
-                    "not_before": result.not_before,
-                    "updated_at": now,
-                }
-                if result.outcome.state is State.ACKNOWLEDGED:
-                    changes |= {
-                        "acknowledged_hash": row.payload_hash,
-                        "acknowledged_at": now,
-                        "vendor_reference": result.outcome.vendor_reference,
-                    }
-                connection.execute(
-                    sa.update(deliveries).where(deliveries.c.action_id == result.action.action_id).values(changes)
-                )
+    def delivered(self) -> Iterator[Sequence[tuple[str, str]]]:
+        """(action id, digest) of all that was acknowledged, in chunks."""
+        query = sa.select(deliveries.c.action_id, deliveries.c.digest).where(deliveries.c.state == "acknowledged")
+        with self.reading() as connection:
+            cursor = connection.execution_options(stream_results=True).execute(query).cursor
+            while cursor is not None and (rows := cursor.fetchmany(50_000)):
+                yield rows
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Actions per destination and state."""
@@ -215,33 +108,156 @@ class Ledger:
             .order_by(deliveries.c.destination, deliveries.c.state)
         )
         found: dict[str, dict[str, int]] = {}
-        with self._engine.connect() as connection:
+        with self.reading() as connection:
             for row in connection.execute(statement):
                 found.setdefault(str(row[0]), {})[str(row[1])] = int(row[2])
         return found
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        with self._engine.begin() as connection:
-            yield connection
+    def latest(self) -> datetime | None:
+        """When anything in it changed last, on the run's clock."""
+        with self.reading() as connection:
+            found: datetime | None = connection.execute(sa.select(sa.func.max(deliveries.c.updated_at))).scalar()
+        return found
+
+    # The queue
+
+    def enqueue(
+        self,
+        actions: Iterable[Action],
+        now: datetime,
+        plan_id: str | None = None,
+        *,
+        order_key: Callable[[Action], str | None] = lambda _action: None,
+        is_changed: bool = False,
+        is_wanted: bool = True,
+    ) -> None:
+        """Note that these are wanted under a plan, before anything is sent; they wait for `open_plan`.
+
+        Those already known keep their history. One that another worker settled in the meantime stays settled, unless
+        `is_changed` says that its payload is another one now; one that is being sent is left to its worker.
+        """
+        known, table = deliveries.c, insert_into(self._engine, deliveries)
+        new = table.excluded
+        in_open = _any_of(known.state, OPEN_STATES)
+        may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
+        statement = table.on_conflict_do_update(
+            index_elements=["action_id"],
+            set_={
+                "state": sa.case((_any_of(known.state, (State.UNKNOWN, State.WAITING)), known.state), else_=new.state),
+                "due": sa.case((in_open, known.due), else_=0.0),
+                "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
+                "first_tried": sa.case((in_open, known.first_tried), else_=None),
+                **{
+                    name: getattr(new, name)
+                    for name in (
+                        "expires_at",
+                        "priority",
+                        "payload",
+                        "payload_hash",
+                        "digest",
+                        "plan_id",
+                        "queued",
+                        "tries",
+                        "is_wanted",
+                        "order_key",
+                    )
+                },
+            },
+            where=may_change & known.lease.is_(None),
+        )
+        for chunk in _chunks(actions, CHUNK):
+            rows = [
+                {
+                    **identity(action),
+                    "state": State.PLANNED,
+                    "payload": action.payload,
+                    "payload_hash": action.payload_hash,
+                    "digest": action.digest,
+                    "first_planned_at": now,
+                    "updated_at": now,
+                    "plan_id": plan_id,
+                    "queued": None if plan_id is None else STAGED + plan_id,
+                    "tries": 0,
+                    "is_wanted": is_wanted,
+                    "order_key": order_key(action),
+                }
+                for action in chunk
+            ]
+            with self.transaction() as connection:
+                connection.execute(statement, rows)
+
+    def open_plan(self, staged: str, plan_id: str | None = None, blocked: Collection[str] = ()) -> None:
+        """Let the workers have what was enqueued as `staged`, under the plan's final id, except the blocked actions."""
+        mine = sa.update(deliveries).where(deliveries.c.queued == STAGED + staged)
+        with self.transaction() as connection:
+            if blocked:
+                connection.execute(mine.where(deliveries.c.action.in_(blocked)).values(queued=None, plan_id=None))
+            connection.execute(mine.values(queued=plan_id or staged, plan_id=plan_id or staged))
+
+    def compact(self) -> None:
+        """Rewrite the file, so that nothing is left of what was erased. PostgreSQL's own vacuum does that there."""
+        if self.is_sqlite:
+            with self.reading() as connection:
+                connection.exec_driver_sql("vacuum")
+                connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+
+    def waits_for_a_hand(self, plan_id: str) -> dict[str, int]:
+        """Per destination, what is queued under this plan."""
+        query = sa.select(deliveries.c.destination, sa.func.count()).where(deliveries.c.queued == plan_id)
+        with self.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.group_by(deliveries.c.destination))}
+
+    def heal(self, now: datetime, wall: float | None = None) -> int:
+        """Take back what dead workers held; the number of actions whose outcome became unknown by it.
+
+        A worker of this machine is dead when its process is; one of another machine when its lease has run out.
+        """
+        wall = time.time() if wall is None else wall
+        held = deliveries.c
+        with self.reading() as connection:  # most often there is nothing, and looking takes no lock
+            query = sa.select(held.lease, sa.func.max(held.lease_until)).where(held.lease.is_not(None))
+            leases = connection.execute(query.group_by(held.lease)).all()
+            orphan = held.lease.is_(None) & (held.state == State.SENDING)
+            orphans = connection.execute(sa.select(sa.func.count()).where(orphan)).scalar()
+        dead = [str(each[0]) for each in leases if is_gone(str(each[0])) or float(each[1] or 0.0) < wall]
+        if not dead and not orphans:
+            return 0
+        lost = held.lease.in_(dead) | orphan
+        with self.transaction() as connection:
+            stuck = connection.execute(sa.select(deliveries).where(lost & (held.state == State.SENDING))).all()
+            if stuck:
+                connection.execute(attempts.insert(), [died(row, now) for row in stuck])
+            change = sa.update(deliveries).where(lost)
+            freed: Mapping[str, Any] = {"lease": None, "lease_until": None, "queued": held.plan_id}
+            connection.execute(
+                change.where(held.state == State.SENDING).values(
+                    state=State.UNKNOWN, reason=DIED_IN_FLIGHT, updated_at=now, **freed
+                )
+            )
+            connection.execute(change.where(held.lease.is_not(None)).values(**freed))
+        return len(stuck)
+
+    # One at a time, for those who do without a queue
+
+    def intend(self, actions: Sequence[Action], now: datetime) -> None:
+        """Commit that these are about to be sent, as they were enqueued.
+
+        Raises:
+            LookupError: if an action was not enqueued before.
+        """
+        with self.step("", "", "") as step:
+            missing = len(actions) - len(step.intend([action.action_id for action in actions], now, 0.0))
+            if missing:
+                raise LookupError(f"{missing} action(s) were to be sent without having been enqueued.")
+
+    def record(self, results: Sequence[Result], now: datetime) -> None:
+        """Commit what became of these attempts, and append one row for each."""
+        with self.step("", "", "") as step:
+            step.record(results, now)
 
 
-def _configure(raw: Any, _record: Any) -> None:
-    # the driver must not open transactions by itself: `begin immediate` below takes the write lock up front, so that
-    # two threads wait for each other instead of failing half-way
-    raw.isolation_level = None
-    cursor = raw.cursor()
-    cursor.execute("pragma journal_mode = wal")
-    cursor.execute("pragma synchronous = full")
-    cursor.execute("pragma busy_timeout = 30000")
-    cursor.close()
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("begin immediate")
-
-
-def _identity(action: Action) -> dict[str, Any]:
+def identity(action: Action) -> dict[str, Any]:
+    """The columns that say which action a row is about."""
     return {
         "action_id": action.action_id,
         "destination": action.destination,
@@ -255,41 +271,58 @@ def _identity(action: Action) -> dict[str, Any]:
     }
 
 
-def _entry(row: Any) -> Entry:
-    action = Action(
-        action_id=row.action_id,
-        destination=row.destination,
-        object=row.object,
-        action=row.action,
-        customer_id=row.customer_id,
-        occurrence_id=row.occurrence_id,
-        occurred_at=row.occurred_at,
-        expires_at=row.expires_at,
-        priority=row.priority,
-        payload=row.payload,
-    )
+def died(row: Any, now: datetime) -> dict[str, Any]:
+    """The attempt of a worker that did not live to record it."""
+    outcome = Outcome.unknown(DIED_IN_FLIGHT)
+    started = row.started_at or row.updated_at
+    return {
+        "attempt_id": f"{row.action_id}-{row.attempt_count}",
+        "action_id": row.action_id,
+        "destination": row.destination,
+        "attempt_number": row.attempt_count,
+        "started_at": started,
+        "finished_at": max(now, started),
+        "outcome": str(outcome.state),
+        "status_code": None,
+        "reason": outcome.reason,
+    }
+
+
+def entry_of(row: Any) -> Entry:
+    """A row as plan knows it."""
     return Entry(
-        action=action,
+        action=Action(
+            action_id=row.action_id,
+            destination=row.destination,
+            object=row.object,
+            action=row.action,
+            customer_id=row.customer_id,
+            occurrence_id=row.occurrence_id,
+            occurred_at=row.occurred_at,
+            expires_at=row.expires_at,
+            priority=row.priority,
+            payload=row.payload,
+            digest=row.digest,
+        ),
         state=State(row.state),
         payload_hash=row.payload_hash,
         acknowledged_hash=row.acknowledged_hash,
         attempt_count=row.attempt_count,
         reason=row.reason,
-        not_before=row.not_before,
     )
 
 
-def _attempt(
-    row: Any, started_at: datetime, finished_at: datetime, outcome: Outcome, is_send: bool = True
-) -> dict[str, Any]:
-    return {
-        "attempt_id": f"{row.action_id}-{row.attempt_count}" + ("" if is_send else "-read-back"),
-        "action_id": row.action_id,
-        "destination": row.destination,
-        "attempt_number": row.attempt_count,
-        "started_at": started_at,
-        "finished_at": finished_at,
-        "outcome": str(outcome.state),
-        "status_code": outcome.status_code,
-        "reason": outcome.reason,
-    }
+def _any_of(column: sa.Column[str], states: Iterable[State]) -> sa.ColumnElement[bool]:
+    """`in`, in a form that can be executed for many rows at once."""
+    return sa.or_(*[column == sa.literal(str(state), sa.Text) for state in states])
+
+
+def _chunks(things: Iterable[Action], size: int) -> Iterator[Collection[Action]]:
+    chunk: list[Action] = []
+    for thing in things:
+        chunk.append(thing)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

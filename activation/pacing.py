@@ -1,11 +1,15 @@
-"""When to send: rate limits and waiting times. All times come from a `Time`, so that tests never sleep."""
+"""When to send: rates, waiting times, the circuit breaker. Arithmetic only; what is shared is kept in the ledger.
+
+All times come from a `Time`, so that tests never sleep.
+"""
 
 from __future__ import annotations
 
+import queue
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import random
@@ -25,6 +29,9 @@ class Time(Protocol):
 
     def pause(self, seconds: float) -> None:
         """Wait."""
+
+    def next_of(self, finished: queue.SimpleQueue[Any], seconds: float | None) -> Any:
+        """The next thing out of the queue, waiting for it at most so long; None if nothing came."""
 
 
 class RunTime:
@@ -50,6 +57,13 @@ class RunTime:
         """Wait."""
         time.sleep(seconds)
 
+    def next_of(self, finished: queue.SimpleQueue[Any], seconds: float | None) -> Any:
+        """The next thing out of the queue, waiting for it at most so long; None if nothing came."""
+        try:
+            return finished.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -66,51 +80,124 @@ class Rate:
         if self.per_second <= 0 or self.burst < 1:
             raise ValueError(f"A rate needs per_second > 0 and burst >= 1, got {self.per_second} and {self.burst}.")
 
+    def refilled(self, tokens: float, filled_at: float, wall: float) -> float:
+        """The tokens there are at `wall`. A clock that was set back gives none; one that jumped ahead a full bucket."""
+        return min(float(self.burst), tokens + max(wall - filled_at, 0.0) * self.per_second)
 
-@dataclass(slots=True)
-class TokenBucket:
-    """Keeps one destination within its rate. Not for several threads: a destination is served by one."""
 
-    rate: Rate
-    time: Time
-    _tokens: float = field(init=False)
-    _filled_at: float = field(init=False)
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Run time that a vendor grants a method within a sliding window, and what one action costs of it, in seconds."""
 
-    def __post_init__(self) -> None:
-        self._tokens = float(self.rate.burst)
-        self._filled_at = self.time.monotonic()
+    seconds: float
+    window: float
+    cost: float
 
-    def take(self) -> float:
-        """Take one token; the seconds to wait before the request may leave."""
-        now = self.time.monotonic()
-        self._tokens = min(self.rate.burst, self._tokens + (now - self._filled_at) * self.rate.per_second)
-        self._filled_at = now
-        self._tokens -= 1
-        return max(-self._tokens / self.rate.per_second, 0.0)
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long a number of actions takes at least, and which limit says so."""
+
+    seconds: float
+    limit: str
+
+
+def estimate(actions: int, batch_size: int, rate: Rate, quota: Quota | None = None) -> Estimate:
+    """The time that a vendor's limits leave for this many actions, answers taken as immediate."""
+    requests = -(-actions // batch_size)
+    by_rate = Estimate(
+        max(requests - rate.burst, 0) / rate.per_second, f"{rate.per_second:g} requests a second of {batch_size}"
+    )
+    if quota is None:
+        return by_rate
+    per_window = max(int(quota.seconds / quota.cost), 1)
+    windows = max(-(-actions // per_window) - 1, 0)
+    by_quota = Estimate(
+        windows * quota.window, f"{quota.seconds:g} s of run time in {quota.window:g} s, {quota.cost:g} s each"
+    )
+    return max(by_rate, by_quota, key=lambda each: each.seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Waiting times between attempts: exponential with full jitter, in seconds.
+    """Waiting times between attempts: exponential with full jitter, in seconds; and when to give up for good.
 
     Full jitter (uniform between nothing and the cap of that attempt) spreads many clients better than a fixed schedule.
+    `attempts` bounds the tries within one run, `total_attempts` and `total_seconds` those of all runs together: what
+    exceeds either becomes a dead letter.
 
     Raises:
-        ValueError: unless 0 < base <= cap and attempts >= 1.
+        ValueError: unless 0 < base <= cap and all counts are positive.
     """
 
     base: float = 0.5
     cap: float = 60.0
     attempts: int = 6
+    total_attempts: int = 30
+    total_seconds: float = 7 * 86400.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.base <= self.cap or self.attempts < 1:
-            raise ValueError(f"A retry schedule needs 0 < base <= cap and attempts >= 1, got {self}.")
+        if not 0 < self.base <= self.cap or min(self.attempts, self.total_attempts, self.total_seconds) <= 0:
+            raise ValueError(f"A retry schedule needs 0 < base <= cap and positive bounds, got {self}.")
 
     def wait(self, attempt: int, asked_for: float | None, rng: random.Random) -> float:
         """Seconds to wait after failed attempt number `attempt` (from 1).
 
         What the vendor asked for is honoured in full, with the jitter on top so that not everybody returns at once.
         """
-        jitter = rng.uniform(0.0, min(self.cap, self.base * 2 ** (attempt - 1)))
+        jitter = rng.uniform(0.0, min(self.cap, self.base * 2 ** min(attempt - 1, 30)))
         return jitter if asked_for is None else asked_for + min(jitter, self.base)
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When a destination is left alone: after some requests in a row that came to nothing, for longer each time.
+
+    Raises:
+        ValueError: unless failures >= 1 and 0 < seconds <= longest.
+    """
+
+    failures: int = 5
+    seconds: float = 30.0
+    longest: float = 600.0
+
+    def __post_init__(self) -> None:
+        if self.failures < 1 or not 0 < self.seconds <= self.longest:
+            raise ValueError(f"A breaker needs failures >= 1 and 0 < seconds <= longest, got {self}.")
+
+    def rest(self, openings: int) -> float:
+        """For how long it opens when it has opened `openings` times in a row before."""
+        return float(min(self.longest, self.seconds * 2 ** min(openings, 30)))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The hours of the day (UTC) in which a destination may be written to; an end before the beginning spans midnight.
+
+    Raises:
+        ValueError: if the text is not HH:MM-HH:MM.
+    """
+
+    begins: int  # minutes since midnight
+    ends: int
+
+    @classmethod
+    def parse(cls, text: str) -> Window:
+        """The window that the text names."""
+        try:
+            begins, ends = (datetime.strptime(part.strip(), "%H:%M") for part in text.split("-"))  # noqa: DTZ007 - a time of day
+        except ValueError:
+            raise ValueError(f"A send window looks like 08:00-20:00, got {text!r}.") from None
+        return cls(begins.hour * 60 + begins.minute, ends.hour * 60 + ends.minute)
+
+    def seconds_until_open(self, at: datetime) -> float:
+        """Nothing while it is open."""
+        minute = at.hour * 60 + at.minute
+        if self.begins <= self.ends:
+            is_open = self.begins <= minute < self.ends or self.begins == self.ends
+        else:
+            is_open = minute >= self.begins or minute < self.ends
+        if is_open:
+            return 0.0
+        opens = at.replace(hour=self.begins // 60, minute=self.begins % 60, second=0, microsecond=0)
+        return ((opens if opens > at else opens + timedelta(days=1)) - at).total_seconds()

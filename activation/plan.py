@@ -28,6 +28,11 @@ class Verdict(StrEnum):
     BLOCKED = "blocked"
 
 
+HELD_BACK = {
+    State.REJECTED: "refused this payload",
+    State.DEAD: "is a dead letter",
+    State.DROPPED: "gets this payload no more",
+}
 SENT_VERDICTS = frozenset({Verdict.NEW, Verdict.CHANGED, Verdict.RESUMED})
 
 
@@ -41,7 +46,6 @@ class Entry:
     acknowledged_hash: str | None
     attempt_count: int
     reason: str
-    not_before: datetime | None  # wall clock, naive UTC: the vendor asked not to be called earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,12 @@ class Policy:
 
     `live` false is shadow mode: planned, shown, never sent. `resends_changes` says whether a changed payload of a
     delivered action is sent again: right where we set a state (a deal's stage), wrong where we report a fact (an event,
-    a ticket), which happened once.
+    a ticket), which happened once. `customers` is the allow-list: while it is not None, nobody else gets anything.
     """
 
     live: bool
     resends_changes: bool
+    customers: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Delivery:
     verdict: Verdict
     reason: str = ""
     outcome_is_unknown: bool = False
-    not_before: datetime | None = None
+    is_wanted: bool = True  # false: no longer desired, and only taken up to learn whether it arrived
 
     @property
     def is_sent(self) -> bool:
@@ -93,25 +98,39 @@ def plan(
 
     deliveries = [_judge(action, ledger.get(action_id), policies, as_of) for action_id, action in wanted.items()]
     deliveries += [
-        _judge(entry.action, entry, policies, as_of)
+        _abandoned(entry, policies.get(entry.action.destination))
         for action_id, entry in ledger.items()
         if action_id not in wanted and entry.state in {State.SENDING, State.UNKNOWN}
     ]
     return sorted(deliveries, key=lambda each: (each.action.priority, each.action.occurred_at, each.action.action_id))
 
 
-def _judge(action: Action, entry: Entry | None, policies: Mapping[str, Policy], as_of: datetime) -> Delivery:
+def _judge(  # noqa: PLR0911 - one reason after the other, the first that holds
+    action: Action, entry: Entry | None, policies: Mapping[str, Policy], as_of: datetime
+) -> Delivery:
     policy = policies.get(action.destination)
     if policy is None:
         return Delivery(action, Verdict.BLOCKED, f"There is no destination named {action.destination}.")
     settled = _settled(action, entry, policy) if entry is not None else None
     if settled is not None:
         return settled
-    if action.expires_at is not None and action.expires_at <= as_of:
+    is_late = action.expires_at is not None and action.expires_at <= as_of
+    if is_late and entry is not None and entry.state in {State.SENDING, State.UNKNOWN}:
+        return _abandoned(entry, policy)
+    if action.expires_at is not None and is_late:
         return Delivery(action, Verdict.EXPIRED, f"It was to be sent before {action.expires_at:%Y-%m-%d %H:%M} UTC.")
     if not policy.live:
         return Delivery(action, Verdict.BLOCKED, f"{action.destination} is in shadow mode.")
+    if policy.customers is not None and action.customer_id not in policy.customers:
+        return Delivery(action, Verdict.BLOCKED, "The customer is not on the allow-list.")
     return _open(action, entry)
+
+
+def _abandoned(entry: Entry, policy: Policy | None) -> Delivery:
+    """An unknown outcome of something that must not be sent any more: find out, if the destination may be spoken to."""
+    if policy is None or not policy.live:
+        return Delivery(entry.action, Verdict.BLOCKED, "Its outcome is unknown, and the destination is not live.")
+    return Delivery(entry.action, Verdict.RESUMED, entry.reason, outcome_is_unknown=True, is_wanted=False)
 
 
 def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
@@ -121,8 +140,10 @@ def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
             return Delivery(action, Verdict.UNCHANGED, "Delivered before, with this payload.")
         if not policy.resends_changes:
             return Delivery(action, Verdict.UNCHANGED, "Delivered before; what happened is reported once.")
-    if entry.state is State.REJECTED and action.payload_hash == entry.payload_hash:
-        return Delivery(action, Verdict.BLOCKED, f"{action.destination} refused this payload: {entry.reason}")
+    if entry.state in HELD_BACK and action.payload_hash == entry.payload_hash:
+        return Delivery(action, Verdict.BLOCKED, f"{action.destination} {HELD_BACK[entry.state]}: {entry.reason}")
+    if entry.state is State.DROPPED and not policy.resends_changes:
+        return Delivery(action, Verdict.BLOCKED, f"Dropped: {entry.reason}")
     return None
 
 
@@ -132,8 +153,8 @@ def _open(action: Action, entry: Entry | None) -> Delivery:
         return Delivery(action, Verdict.NEW)
     if entry.state in {State.SENDING, State.UNKNOWN}:
         # what may already be there must be repeated byte for byte: another body under the same key is refused
-        as_sent = replace(action, payload=entry.action.payload)
-        return Delivery(as_sent, Verdict.RESUMED, entry.reason, outcome_is_unknown=True, not_before=entry.not_before)
+        as_sent = replace(action, payload=entry.action.payload, digest=entry.action.digest)
+        return Delivery(as_sent, Verdict.RESUMED, entry.reason, outcome_is_unknown=True)
     if entry.state in {State.PLANNED, State.WAITING}:
-        return Delivery(action, Verdict.RESUMED, entry.reason, not_before=entry.not_before)
+        return Delivery(action, Verdict.RESUMED, entry.reason)
     return Delivery(action, Verdict.CHANGED)

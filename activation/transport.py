@@ -1,72 +1,47 @@
-"""HTTP to a vendor: TLS, time limits, and errors that say whether the request can have arrived.
+"""HTTP to a vendor: TLS, time limits, pinned addresses, and errors that say whether the request can have arrived.
+
+The standard library's client, one connection per request in flight, kept open: several times the calls per second of
+richer ones, and nothing in it retries, redirects or reads proxies behind our back.
 
 Nothing raised here carries a payload, a header or a URL: an answer's words pass through `Redactor`, which takes out the
-secrets it was given and everything that looks like an e-mail address. Bitrix24 keeps its secret in the URL, and the
-HTTP library puts URLs into its exceptions, so those are never chained.
+secrets it was given and everything that looks like an e-mail address. Bitrix24 keeps its secret in the URL, so the
+exceptions of the HTTP library are never chained.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import http.client
 import json
 import re
+import select
+import socket
+import ssl
 import time
+from base64 import b64encode
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
+import orjson
+
+from activation.addresses import checked_addresses, is_loopback
+from activation.errors import LimitedError, NotSentError, OutcomeUnknownError, StoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = ["Redactor", "Reply", "Transport", "is_loopback", "parse_retry_after", "words"]
 
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 15.0
 ANSWER_SECONDS = 30.0  # a body that drips arrives within this or not at all
 ANSWER_BYTES = 4_000_000
+RESOLVED_SECONDS = 60.0  # how long a checked address is good for new connections
 EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
 REASON_LENGTH = 300
-
-
-class NotSentError(Exception):
-    """The request surely did not arrive: no connection, no TLS, no name."""
-
-
-class OutcomeUnknownError(Exception):
-    """The request may have arrived: the answer was lost, late, unreadable, or a server error."""
-
-    def __init__(self, message: str, status_code: int | None = None) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-
-
-class LimitedError(Exception):
-    """The vendor turned the request away for now. `retry_after` is what it asked for, in seconds, if it did."""
-
-    def __init__(self, message: str, status_code: int, retry_after: float | None) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-        self.retry_after = retry_after
-
-
-class StoppedError(Exception):
-    """Nothing more may go to this destination in this run: wrong credentials, or the endpoint is gone."""
-
-    def __init__(self, message: str, status_code: int | None = None) -> None:
-        super().__init__(message)
-        self.status_code = status_code
-
-
-class BatchRejectedError(Exception):
-    """The vendor refused the request as a whole and did none of it; one item may be to blame for the others."""
-
-    def __init__(self, message: str, status_code: int) -> None:
-        super().__init__(message)
-        self.status_code = status_code
 
 
 class Redactor:
@@ -77,6 +52,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without what must not be in a log."""
+        text = text[: 20 * REASON_LENGTH]
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         text = " ".join(EMAIL.sub("[address]", text).split())
@@ -89,8 +65,13 @@ class Reply:
 
     status_code: int
     headers: Mapping[str, str]
-    text: str
+    body: bytes
     data: Any
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", errors="replace")
 
     @property
     def retry_after(self) -> float | None:
@@ -99,9 +80,10 @@ class Reply:
 
 
 class Transport:
-    """One vendor's connection pool.
+    """One vendor's connections; safe to use from several threads, each request on a connection of its own.
 
-    `secrets` are the strings that must never leave it. `auth` is HTTP Basic, if the vendor uses it.
+    `secrets` are the strings that must never leave it. `auth` is HTTP Basic, if the vendor uses it. `allow_private`
+    permits hosts in private networks; an address on this machine, given as such, is always permitted.
 
     Raises:
         ValueError: if the address is not https, except on this machine.
@@ -115,26 +97,32 @@ class Transport:
         auth: tuple[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         read_seconds: float = READ_SECONDS,
+        allow_private: bool = False,
     ) -> None:
         self.redact = Redactor(secrets)
-        if urlsplit(base_url).scheme != "https" and not is_loopback(base_url):
+        parts = urlsplit(base_url)
+        if parts.scheme != "https" and not is_loopback(base_url):
             raise ValueError("A destination's address begins with https://; plain http is for this machine only.")
-        self._base_url = base_url.rstrip("/")
+        self._host = parts.hostname or ""
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._port = parts.port or (443 if self._tls else 80)
+        self._allow_private = allow_private or is_loopback(base_url)
+        self._path = parts.path.rstrip("/")
         self._read_seconds = read_seconds
-        self._session = requests.Session()
-        self._session.trust_env = False  # a .netrc or proxy variable must not reroute somebody's customers
-        self._session.auth = auth
-        self._session.headers.update({"User-Agent": "customer-lifecycle", **(headers or {})})
-        self._session.mount("https://", HTTPAdapter(pool_maxsize=4, max_retries=0))
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=4, max_retries=0))
+        self._headers = {"User-Agent": "customer-lifecycle", "Accept": "application/json", **(headers or {})}
+        if auth is not None:
+            self._headers["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
+        self._idle: deque[http.client.HTTPConnection] = deque()  # append and pop are atomic
+        self._addresses: tuple[float, list[str]] = (0.0, [])
 
     def close(self) -> None:
         """Drop the connections."""
-        self._session.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Reply:
         """A read. See `post` for what it raises."""
-        return self._exchange("GET", path, None, None, params)
+        return self._exchange("GET", path + ("?" + urlencode(params) if params else ""), None, self._headers)
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
         """Send JSON bytes and read the answer, whatever its status below 500 (429 excepted).
@@ -143,55 +131,95 @@ class Transport:
             NotSentError: no connection came about.
             OutcomeUnknownError: no usable answer: time-out, reset, 408, 5xx, a body that breaks off.
             LimitedError: 429.
-            StoppedError: 401, 403 or a redirect.
+            StoppedError: 401, 403, a redirect, or a host in a private network.
         """
-        return self._exchange("POST", path, body, {"Content-Type": "application/json", **(headers or {})}, None)
+        return self._exchange(
+            "POST", path, body, {**self._headers, "Content-Type": "application/json", **(headers or {})}
+        )
 
-    def _exchange(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: Mapping[str, str] | None,
-        params: Mapping[str, str] | None,
-    ) -> Reply:
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+        connection = self._connection()
         try:
-            response = self._session.request(
-                method,
-                self._base_url + path,
-                data=body,
-                headers=headers,
-                params=params,
-                timeout=(CONNECT_SECONDS, self._read_seconds),
-                allow_redirects=False,
-                stream=True,
-            )
-            with response:
-                reply = _read(response)
-        except requests.RequestException as error:
-            raise _classified(error) from None
+            connection.request(method, self._path + path or "/", body, dict(headers))
+            reply, is_reusable = _read(connection.getresponse())
+        except OutcomeUnknownError:
+            connection.close()
+            raise
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            connection.close()
+            # only the kind of the error is kept: its text may hold the address with the secret
+            raise OutcomeUnknownError(
+                f"The connection failed after the request had left ({type(error).__name__})."
+            ) from None
+        except BaseException:
+            connection.close()
+            raise
+        if is_reusable:
+            self._idle.append(connection)
+        else:
+            connection.close()
         return self._checked(reply)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        """An open connection: one that is idle and still alive, or a new one.
+
+        Raises:
+            NotSentError: if none came about.
+            StoppedError: if the host is in a private network.
+        """
+        while self._idle:
+            try:
+                connection = self._idle.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if connection.sock is not None and not _has_ended(connection.sock):
+                return connection
+            connection.close()
+        failure = ""
+        for address in self._checked_addresses():
+            connection = self._to(address)
+            try:
+                connection.connect()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                failure = type(error).__name__
+                continue
+            connection.sock.settimeout(self._read_seconds)
+            return connection
+        raise NotSentError(f"No connection ({failure or 'no address'}).")
+
+    def _checked_addresses(self) -> list[str]:
+        until, addresses = self._addresses
+        if time.monotonic() >= until:
+            addresses = checked_addresses(self._host, self._port, allow_private=self._allow_private)
+            self._addresses = (time.monotonic() + RESOLVED_SECONDS, addresses)
+        return addresses
+
+    def _to(self, address: str) -> http.client.HTTPConnection:
+        connection = (
+            http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_SECONDS, context=self._tls)
+            if self._tls
+            else http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
+        )
+        # the name stays what the certificate is checked against; the address is the one that was checked before
+        connection._create_connection = lambda to, timeout, source: socket.create_connection(  # type: ignore[attr-defined]  # noqa: SLF001 - the library's own seam
+            (address, to[1]), timeout, source
+        )
+        return connection
 
     def _checked(self, reply: Reply) -> Reply:
         status = reply.status_code
+        if status < 300:
+            return reply
         if status == 429:
             raise LimitedError(self.redact(f"Too many requests. {_words(reply)}"), status, reply.retry_after)
         if status in {401, 403}:
             raise StoppedError(self.redact(f"It refused our credentials or rights. {_words(reply)}"), status)
-        if 300 <= status < 400:
+        if status < 400:
             raise StoppedError("It redirected us elsewhere, which we do not follow with customers' data.", status)
         if status == 408 or status >= 500:
             raise OutcomeUnknownError(self.redact(f"Server error {status}. {_words(reply)}"), status)
         return reply
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the address is this machine, by name or number."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -199,43 +227,51 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
     try:
-        return max(float(value), 0.0)
+        seconds = float(value)
     except ValueError:
         pass
+    else:
+        return max(seconds, 0.0) if seconds < 1e9 else None  # neither infinite nor no number
     try:
         return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
     except (TypeError, ValueError):
         return None
 
 
-def _read(response: requests.Response) -> Reply:
+def _has_ended(sock: socket.socket) -> bool:
+    """Whether an idle connection has something to say: the other side has hung up."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _read(response: http.client.HTTPResponse) -> tuple[Reply, bool]:
+    """The answer, and whether its connection can carry another request.
+
+    Raises:
+        OutcomeUnknownError: if it is too long, too slow or breaks off.
+    """
     deadline = time.monotonic() + ANSWER_SECONDS
+    expected = response.length
+    if expected is not None and expected > ANSWER_BYTES:
+        raise OutcomeUnknownError("The answer was too long to be read.", response.status)
     chunks: list[bytes] = []
     size = 0
-    for chunk in response.iter_content(65536):
+    while chunk := response.read1(65536):
         chunks.append(chunk)
         size += len(chunk)
         if size > ANSWER_BYTES or time.monotonic() > deadline:
-            raise OutcomeUnknownError("The answer was too long or too slow to be read.", response.status_code)
-    text = b"".join(chunks).decode("utf-8", errors="replace")
+            raise OutcomeUnknownError("The answer was too long or too slow to be read.", response.status)
+    if expected is not None and size < expected:
+        raise OutcomeUnknownError("The answer broke off.", response.status)
+    response.close()  # done with the answer, not with the connection
+    body = b"".join(chunks)
     try:
-        data = json.loads(text)
+        data = orjson.loads(body) if body else None
     except ValueError:
         data = None
-    return Reply(response.status_code, response.headers, text, data)
-
-
-def _classified(error: requests.RequestException) -> NotSentError | OutcomeUnknownError:
-    """Which of the two it was. Only the kind of the error is kept: its text may hold the address with the secret."""
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError):
-        return NotSentError(f"No connection ({type(error).__name__}).")
-    cause = error.args[0] if error.args else None
-    reason = getattr(cause, "reason", cause)
-    if isinstance(error, requests.exceptions.ConnectionError) and isinstance(
-        reason, NewConnectionError | ConnectTimeoutError | SSLError
-    ):
-        return NotSentError(f"No connection ({type(reason).__name__}).")
-    return OutcomeUnknownError(f"The connection failed after the request had left ({type(error).__name__}).")
+    headers: Any = response.headers  # a mapping of names in any case, though not typed as one
+    return Reply(response.status, headers, body, data), not response.will_close
 
 
 def _words(reply: Reply) -> str:

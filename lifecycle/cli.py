@@ -4,47 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections import Counter
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
-import duckdb
 import requests
 import typer
 from rich.console import Console
-from rich.table import Table
-from sqlalchemy.exc import SQLAlchemyError
 
-from activation.desired import DesiredError
-from ingest.errors import IngestError
-from lifecycle import dbt, publish, report, run, settings
-from lifecycle.clock import ClockError
-from lifecycle.dbt import DbtError
-from lifecycle.lock import HeldError
-from lifecycle.progress import Lines
-from sandbox.serve import ServerError
+from lifecycle import dbt, delivery, report, run, settings
+from lifecycle.answering import Json, answering, say
+from lifecycle.explain import explain_app
 from sandbox.world.parameters import WorldParameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from activation.plan import Delivery
     from lifecycle.gate import Verdict
-
-EXPECTED = (
-    settings.ConfigurationError,
-    ClockError,
-    DbtError,
-    DesiredError,
-    HeldError,
-    IngestError,
-    ServerError,
-    publish.PublishError,
-    run.CannotRunError,
-)
+    from lifecycle.progress import Lines
 
 app = typer.Typer(
     help="Four silos into one governed customer table, and the right action out of it.",
@@ -54,26 +29,10 @@ app = typer.Typer(
 )
 sandbox_app = typer.Typer(help="The four silos and the four destinations on this machine.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(explain_app, name="explain")
+delivery.register(app)
 
 FAULT = '{"vendor": "stripe", "kind": "silo_down"}'
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Only = Annotated[list[str] | None, typer.Option("--only", help="A destination by name; may be repeated.")]
-
-
-@contextmanager
-def answering(*, as_json: bool) -> Iterator[Lines]:
-    """Run a command's body: what can be expected to go wrong ends in one sentence and exit code 2."""
-    try:
-        yield Lines(quiet=as_json)
-    except EXPECTED as error:
-        _fail(str(error), as_json=as_json)
-    except KeyboardInterrupt:
-        _fail("Interrupted; running it again goes on where this ended.", as_json=as_json)
-    except (OSError, duckdb.Error, SQLAlchemyError) as error:
-        # a full disk, a file that is no database: the kind says it, the text of a database error may hold data
-        where = _keep_traceback()
-        detail = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        _fail(f"It could not go on: {detail}. Details are in {where}.", as_json=as_json)
 
 
 @sandbox_app.command("generate")
@@ -92,7 +51,7 @@ def sandbox_generate(
         stop_running(places.data_dir)
         with progress.step("generate the sandbox's world"):
             _generate(places, WorldParameters(customers, months, events_per_day, seed))
-        _say({"data_dir": str(places.sandbox)}, f"The world is in {places.sandbox}.", as_json=as_json)
+        say({"data_dir": str(places.sandbox)}, f"The world is in {places.sandbox}.", as_json=as_json)
 
 
 @sandbox_app.command("serve")
@@ -115,7 +74,7 @@ def sandbox_up(as_json: Json = False) -> None:
         places = settings.places()
         _ensure_world(places, progress)
         url = ensure_running(places.data_dir, _port())
-        _say({"url": url}, f"The sandbox serves at {url}.", as_json=as_json)
+        say({"url": url}, f"The sandbox serves at {url}.", as_json=as_json)
 
 
 @sandbox_app.command("down")
@@ -126,7 +85,7 @@ def sandbox_down(as_json: Json = False) -> None:
 
         was_running = stop_running(settings.places().data_dir)
         text = "The sandbox is stopped." if was_running else "No sandbox was running."
-        _say({"was_running": was_running}, text, as_json=as_json)
+        say({"was_running": was_running}, text, as_json=as_json)
 
 
 @sandbox_app.command("advance")
@@ -147,7 +106,7 @@ def sandbox_advance(
                     raise run.CannotRunError("There is no world yet: `lifecycle sandbox generate` makes one.")
                 generate.advance(places.data_dir, days)
                 now = None
-        _say({"now": now}, f"The world's clock shows {now}." if now else "The world lived on.", as_json=as_json)
+        say({"now": now}, f"The world's clock shows {now}." if now else "The world lived on.", as_json=as_json)
 
 
 @sandbox_app.command("faults")
@@ -168,7 +127,7 @@ def sandbox_faults(
             found = _steer("POST", "faults", wanted)
         else:
             found = _steer("GET", "faults")
-        _say(found, "\n".join(json.dumps(rule) for rule in found) or "No faults.", as_json=as_json)
+        say(found, "\n".join(json.dumps(rule) for rule in found) or "No faults.", as_json=as_json)
 
 
 @app.command("ingest")
@@ -181,7 +140,7 @@ def ingest_command(
         with run.started("ingest", progress, is_new=True) as this, progress.step("ingest"):
             results = run.ingest(this, source)
         failed = [result for result in results if not result.ok]
-        _say(
+        say(
             {"run_id": this.run_id, "as_of": str(this.as_of), "sources": [_source(result) for result in results]},
             f"{len(results) - len(failed)} of {len(results)} sources loaded.",
             as_json=as_json,
@@ -207,7 +166,7 @@ def build_command(
         if built.problem:
             failed.insert(0, built.problem)
         text = "\n".join(failed) or f"{len(built.nodes)} nodes built and tested."
-        _say({"nodes": len(built.nodes), "failed": failed}, text, as_json=as_json)
+        say({"nodes": len(built.nodes), "failed": failed}, text, as_json=as_json)
         if failed:
             raise typer.Exit(1)
 
@@ -219,7 +178,7 @@ def gate_command(as_json: Json = False) -> None:
         with run.started("gate", progress, is_new=False) as this, progress.step("gate"):
             verdict = run.judge(this, run.last_build(this))
         text = f"{verdict.passed} checks passed." if verdict.is_open else f"The gate is shut: {verdict.reason()}"
-        _say(_verdict(verdict), text, as_json=as_json)
+        say(_verdict(verdict), text, as_json=as_json)
         if not verdict.is_open:
             raise typer.Exit(1)
 
@@ -233,40 +192,11 @@ def publish_command(as_json: Json = False) -> None:
             if verdict.is_open:
                 with progress.step("publish"):
                     version = run.make_public(this, verdict)
-                _say({"version": version}, f"Version {version} is published.", as_json=as_json)
+                say({"version": version}, f"Version {version} is published.", as_json=as_json)
                 return
             message = run.refuse(this, verdict)
-        _say({"version": None, "reason": message}, message, as_json=as_json)
+        say({"version": None, "reason": message}, message, as_json=as_json)
         raise typer.Exit(1)
-
-
-@app.command("plan")
-def plan_command(as_json: Json = False) -> None:
-    """Say what `sync` would send, and what is held back and why. Changes nothing."""
-    with answering(as_json=as_json):
-        planned, _, as_of = run.propose(settings.places())
-        if as_json:
-            print(json.dumps({"as_of": str(as_of), "deliveries": [_delivery(each) for each in planned]}))  # noqa: T201
-        else:
-            _show_plan(planned, run.held_back(settings.places()), str(as_of))
-
-
-@app.command("sync")
-def sync_command(only: Only = None, as_json: Json = False) -> None:
-    """Deliver what the published file asks for."""
-    with answering(as_json=as_json) as progress:
-        unknown = sorted(set(only or ()) - set(settings.DESTINATIONS))
-        if unknown:
-            raise run.CannotRunError(
-                f"There is no destination {unknown[0]}; there are {', '.join(sorted(settings.DESTINATIONS))}."
-            )
-        with run.delivering("sync") as places, progress.step("activate"):
-            planned, tallies = run.activate(places, run.published_as_of(places), progress, only=only or ())
-        counts = Counter(str(each.verdict) for each in planned)
-        text = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "Nothing is desired."
-        _say({"verdicts": counts, "destinations": [_tally(tally) for tally in tallies]}, text, as_json=as_json)
-        if not all(tally.is_clean for tally in tallies):
-            raise typer.Exit(1)
 
 
 @app.command("run")
@@ -295,27 +225,6 @@ def status_command(as_json: Json = False) -> None:
             print(json.dumps(found.as_json()))  # noqa: T201
         else:
             report.show(found, report.console())
-
-
-def _fail(sentence: str, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({"error": sentence}))  # noqa: T201
-    else:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(sentence, style="red", markup=False)
-    raise typer.Exit(2)
-
-
-def _keep_traceback() -> Path:
-    try:
-        path = settings.places().data_dir / "last_error.log"
-        path.write_text(traceback.format_exc(), encoding="utf-8")
-    except (OSError, settings.ConfigurationError):
-        return Path("the system's log")
-    return path
-
-
-def _say(value: Any, text: str, *, as_json: bool) -> None:
-    print(json.dumps(value) if as_json else text)  # noqa: T201
 
 
 def _port() -> int:
@@ -380,16 +289,11 @@ def _tally(tally: Any) -> dict[str, Any]:
     return {name: getattr(tally, name) for name in tally.__slots__}
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
-    action = delivery.action
-    return {
-        "action_id": action.action_id,
-        "destination": action.destination,
-        "action": action.action,
-        "customer_id": action.customer_id,
-        "verdict": str(delivery.verdict),
-        "reason": delivery.reason,
-    }
+def _verdicts(summary: run.Summary) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (_, _, verdict, _), number in summary.activation.outlook.counts.items() if summary.activation else ():
+        found[verdict] += number
+    return found
 
 
 def _summary(summary: run.Summary) -> dict[str, Any]:
@@ -400,24 +304,10 @@ def _summary(summary: run.Summary) -> dict[str, Any]:
         "sources": [_source(result) for result in summary.sources],
         "gate": _verdict(summary.verdict) if summary.verdict else None,
         "version": summary.version,
-        "verdicts": Counter(str(each.verdict) for each in summary.planned),
-        "destinations": [_tally(tally) for tally in summary.tallies],
+        "verdicts": _verdicts(summary),
+        "destinations": [_tally(tally) for tally in summary.activation.tallies] if summary.activation else [],
         "messages": summary.messages,
     }
-
-
-def _show_plan(planned: list[Delivery], held_back: list[tuple[str, str, int]], as_of: str) -> None:
-    console = report.console()
-    table = Table(title=f"Plan as of {as_of} UTC", title_justify="left", box=None, header_style="dim", pad_edge=False)
-    for column in ("destination", "action", "verdict", "number", "reason"):
-        table.add_column(column, justify="right" if column == "number" else "left")
-    counts = Counter((each.action.destination, each.action.action, str(each.verdict), each.reason) for each in planned)
-    for (destination, action, verdict, reason), number in sorted(counts.items()):
-        table.add_row(destination, action, verdict, f"{number:,}", reason)
-    for action, reason, number in held_back:
-        table.add_row("", action, "suppressed", f"{number:,}", reason)
-    console.print(table)
-    console.print(f"{sum(each.is_sent for each in planned):,} would be sent by `lifecycle sync`.")
 
 
 if __name__ == "__main__":

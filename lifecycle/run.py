@@ -15,21 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from activation.deliver import Budget, Tally, deliver
-from activation.desired import read_desired
-from activation.ledger import Ledger
-from activation.pacing import RunTime
-from activation.plan import Delivery, plan
 from ingest import extract, ops, tables
-from lifecycle import alerts, clock, dbt, gate, publish, settings
+from lifecycle import activate, alerts, clock, closed_months, dbt, gate, publish, published_identities, settings
 from lifecycle.lock import held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from activation.actions import State
-    from activation.plan import Entry
     from ingest.pipeline import SourceResult
+    from lifecycle.activate import Activation
     from lifecycle.progress import Progress
     from lifecycle.settings import Places
 
@@ -60,8 +54,7 @@ class Summary:
     sources: list[SourceResult] = field(default_factory=list)
     verdict: gate.Verdict | None = None
     version: str | None = None
-    planned: list[Delivery] = field(default_factory=list)
-    tallies: list[Tally] = field(default_factory=list)
+    activation: Activation | None = None
     messages: list[str] = field(default_factory=list)
 
     @property
@@ -76,7 +69,7 @@ class Summary:
             return 1
         if self.failed_sources:
             return 2
-        return 0 if all(tally.is_clean for tally in self.tallies) else 1
+        return 0 if self.activation is None or self.activation.is_clean else 1
 
 
 @contextmanager
@@ -133,7 +126,7 @@ def everything(run: Run) -> Summary:
     with run.progress.step("publish"):
         summary.version = make_public(run, summary.verdict)
     with run.progress.step("activate"):
-        summary.planned, summary.tallies = activate(run.places, run.as_of, run.progress)
+        summary.activation = activate.activate(run.places, run.as_of, run.progress)
     summary.messages += [message for message in (report_trouble(summary),) if message]
     return summary
 
@@ -243,25 +236,17 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         }
         # written before the flip so that the published log knows its own version; _tidy corrects it after a crash
         ops.record(connection, "publications", [row])
+        # before the flip, so that no id is ever shown without being remembered
+        published_identities.remember(connection, run.run_id, run.as_of)
         try:
             publish.publish(connection, name, run.places, version, relations, run.progress)
         except publish.PublishError as error:
             ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
             raise
+        closed_months.remember(connection, run.run_id, run.as_of, row["published_at"])
     publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
     run.progress.note(f"version {version}: {row['tables']} tables, {row['rows']:,} rows")
     return version
-
-
-def propose(places: Places) -> tuple[list[Delivery], Mapping[str, Entry], datetime]:
-    """The plan over the published file and the ledger, without changing either; the ledger and the plan's as_of too."""
-    as_of = published_as_of(places)
-    ledger = Ledger(places.ledger)
-    try:
-        known = ledger.snapshot()
-    finally:
-        ledger.close()
-    return plan(read_desired(places.published_file), known, settings.policies(), as_of), known, as_of
 
 
 def held_back(places: Places) -> list[tuple[str, str, int]]:
@@ -273,45 +258,6 @@ def held_back(places: Places) -> list[tuple[str, str, int]]:
         ).fetchall()
 
 
-def activate(
-    places: Places, as_of: datetime, progress: Progress, *, only: Sequence[str] = ()
-) -> tuple[list[Delivery], list[Tally]]:
-    """Deliver what the published file asks for; the plan, and what became of it per destination.
-
-    `only` names destinations; none means all.
-    """
-    time = RunTime(as_of)
-    ledger = Ledger(places.ledger)
-    served = settings.destinations(time)
-    try:
-        healed = ledger.heal(time.now())
-        if healed:
-            progress.note(f"{healed} deliveries of an earlier run have an unknown outcome and are resolved first")
-        planned = plan(read_desired(places.published_file), ledger.snapshot(), settings.policies(), as_of)
-        chosen = [each for each in planned if not only or each.action.destination in only]
-        total = sum(each.is_sent for each in chosen)
-        done = 0
-
-        def count(destination: str, state: State) -> None:
-            nonlocal done
-            done += 1
-            progress.detail(f"{done} of {total}  {destination} {state}")
-
-        budget = Budget(seconds=float(settings.DELIVERY_SECONDS.read()))
-        tallies = deliver(chosen, served, ledger, time, budget, on_progress=count)
-    finally:
-        for destination in served.values():
-            destination.close()
-        ledger.close()
-    for tally in tallies:
-        trouble = f", stopped: {tally.stopped}" if tally.stopped else ""
-        progress.note(
-            f"{tally.destination:<11}{tally.acknowledged:>6} delivered, {tally.rejected} rejected,"
-            f" {tally.unknown} unknown, {tally.waiting} waiting, {tally.requests} requests{trouble}"
-        )
-    return planned, tallies
-
-
 def report_trouble(summary: Summary) -> str:
     """Tell the team's chat what did not go well in a run that published; the sentence for the terminal."""
     troubles = [
@@ -321,9 +267,10 @@ def report_trouble(summary: Summary) -> str:
         f"{tally.destination}: {tally.rejected} rejected, {tally.unknown} unknown, {tally.waiting} waiting"
         + (f", stopped: {tally.stopped.rstrip('.')}" if tally.stopped else "")
         + (f" ({tally.commonest_reason.rstrip('.')})" if tally.commonest_reason and not tally.stopped else "")
-        for tally in summary.tallies
+        for tally in (summary.activation.tallies if summary.activation else ())
         if not tally.is_clean
     ]
+    troubles += [alarm.rstrip(".") for alarm in (summary.activation.alarms if summary.activation else ())]
     if not troubles:
         return ""
     text = "; ".join(troubles)

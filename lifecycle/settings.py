@@ -28,8 +28,6 @@ from ingest.errors import IngestError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from activation.destinations import Destination
-    from activation.pacing import Time
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
@@ -257,20 +255,3 @@ def policies() -> dict[str, Policy]:
         is_live = mode == "live" if mode else is_loopback(settings[0].read())
         found[name] = Policy(live=is_live, resends_changes=resends[name])
     return found
-
-
-def destinations(time: Time) -> dict[str, Destination]:
-    """Every destination, ready to send. The caller closes them.
-
-    Raises:
-        ConfigurationError: if a setting is missing or wrong.
-    """
-    values = {name: [setting.read() for setting in settings] for name, settings in DESTINATIONS.items()}
-    require_ack = (MAKE_REQUIRE_ACK.find() or "false").lower() == "true"
-    hook, signing_secret = values["make"]
-    return {
-        "bitrix24": Bitrix24(*values["bitrix24"]),
-        "customerio": CustomerIo(*values["customerio"]),
-        "make": Make(hook, signing_secret, time, api_key=MAKE_API_KEY.find(), require_ack=require_ack),
-        "zendesk": Zendesk(*values["zendesk"]),
-    }

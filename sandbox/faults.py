@@ -32,6 +32,9 @@ Kind = Literal[
     "reset_after_commit",
     "truncated_body",
     "malformed_json",
+    "oversized_body",
+    "empty_body",
+    "wrong_content_type",
     "duplicate_at_page_border",
     "late_rows",
     "out_of_order",
@@ -39,8 +42,9 @@ Kind = Literal[
 ]
 VENDORS = ("stripe", "zendesk", "bitrix24", "customerio", "make", "chat")
 # the phase decides whether the vendor does its work; for every other kind the kind itself does
-PHASED = frozenset({"status", "timeout"})
+PHASED = frozenset({"status", "timeout", "wrong_content_type"})
 ROW_KEYS = ("data", "tickets", "users", "organizations", "satisfaction_ratings", "messages", "identifiers")
+ENDLESS_MEGABYTES = 8
 REFUSED = frozenset({"reset_before_commit", "silo_down"})
 
 
@@ -255,7 +259,7 @@ class FaultyApp:
         self.app = app
         self.faults = faults
 
-    async def act(
+    async def act(  # noqa: C901 - one case per kind of fault, nothing nested
         self,
         rule: Fault,
         request: tuple[Scope, Receive, Send],
@@ -286,6 +290,18 @@ class FaultyApp:
                 await until_disconnected(receive)
             case "malformed_json":
                 answer.body = garbled(answer.body)
+                await _replay(answer, send)
+            case "oversized_body":
+                await _send_endlessly(answer, send)
+                close_connection(scope)
+                await until_disconnected(receive)
+            case "empty_body":
+                answer.body = b""
+                await _replay(answer, send)
+            case "wrong_content_type":
+                # a proxy's or a captive portal's page; with phase "before" the vendor never saw the request
+                answer.status, answer.body = 200, b"<html><body>Please sign in.</body></html>"
+                answer.headers = [(b"content-type", b"text/html")]
                 await _replay(answer, send)
             case _:
                 self._rewrite_rows(answer, rule.kind, border_key)
@@ -331,6 +347,15 @@ async def _send_slowly(answer: Recorder, send: Send, seconds: float) -> None:
         await send({"type": "http.response.body", "body": answer.body[start : start + size], "more_body": True})
         await asyncio.sleep(seconds / pieces)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_endlessly(answer: Recorder, send: Send) -> None:
+    """Far more than anybody asked for: the answer, and then blanks without an announced end."""
+    headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    for _ in range(ENDLESS_MEGABYTES):
+        await send({"type": "http.response.body", "body": b" " * 1_000_000, "more_body": True})
 
 
 async def _send_part(answer: Recorder, send: Send) -> None:

@@ -1,76 +1,94 @@
 """Bitrix24: deal stages and fields, by `crm.item.update` in `batch` calls of at most 50.
 
 `batch` always answers 200; each command's fate is in `result.result` or `result.result_error`. Setting fields may be
-repeated, so an unknown outcome is resolved by reading the deal back. Fields that the portal does not know are dropped
+repeated, so an unknown outcome is resolved by reading the deals back. Fields that the portal does not know are dropped
 there without a word; here that is a refusal. The secret is in the URL.
+
+What bounds the throughput is the portal's own run time: 480 seconds of a method in ten minutes. Every answer says how
+much is used (`operating`) and when the oldest minute of it comes back, so batches shrink to what is left and then wait,
+instead of running into refusals.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from activation.actions import Action, Outcome
-from activation.pacing import Rate
-from activation.transport import (
-    BatchRejectedError,
-    LimitedError,
-    OutcomeUnknownError,
-    Reply,
-    StoppedError,
-    Transport,
-    words,
-)
+import orjson
+
+from activation.actions import Action, Outcome, State
+from activation.destinations import Basics
+from activation.errors import BatchRejectedError, LimitedError, OutcomeUnknownError, StoppedError
+from activation.pacing import Quota, Rate
+from activation.transport import Reply, Transport, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DEAL = 2
-LIMIT_ERRORS = frozenset({"QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"})
+LARGEST_BATCH = 50
+REQUEST_SECONDS = 45.0  # a request is cut off after 60, whatever it has done by then
+RATE_LIMIT, RUN_TIME_LIMIT = "QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"
 STOP_ERRORS = frozenset({"OVERLOAD_LIMIT", "PORTAL_DELETED"})  # a person has to act; 401 and 403 stop in any case
-LIMIT_SECONDS = 2.0  # the vendor sends no Retry-After; its bucket drains two requests a second
+RATE_SECONDS = 2.0  # the vendor sends no Retry-After; its bucket drains two requests a second
+RUN_TIME_SECONDS = 60.0  # a minute of run time comes back at a time
 
 
-class Bitrix24:
-    """The portal behind an inbound webhook, `https://{portal}/rest/{user}/{secret}`."""
+class Bitrix24(Basics):
+    """The portal behind an inbound webhook, `https://{portal}/rest/{user}/{secret}`.
+
+    `operating_seconds` is the run time the portal grants a method in ten minutes; a refusal teaches a smaller one.
+    """
 
     name = "bitrix24"
     rate = Rate(per_second=2, burst=10)  # the bucket of 50 is shared with the extraction, so most of it is left alone
-    batch_size = 50
     batch_bytes = 200_000
+    concurrency = 1
     resends_changes = True
+    can_be_asked = True
 
-    def __init__(self, webhook_url: str) -> None:
+    def __init__(self, webhook_url: str, *, operating_seconds: float = 480.0, allow_private: bool = False) -> None:
         parts = [part for part in urlsplit(webhook_url).path.split("/") if part]
-        self._transport = Transport(webhook_url, secrets=(webhook_url, *parts[-1:]))
+        self._transport = Transport(webhook_url, secrets=(webhook_url, *parts[-1:]), allow_private=allow_private)
+        self.batch_size = LARGEST_BATCH
+        self.quota: Quota | None = Quota(operating_seconds, 600.0, 0.2)
+        self._granted = operating_seconds
+        self._used = 0.0
 
     def send(self, actions: Sequence[Action]) -> list[Outcome]:
         """See Destination."""
-        commands = {f"a{index}": _command(action) for index, action in enumerate(actions)}
+        commands = {f"a{index}": _update(action) for index, action in enumerate(actions)}
         sendable = {key: command for key, command in commands.items() if command}
-        answer: Mapping[str, Any] = self._call("batch", {"halt": 0, "cmd": sendable}) if sendable else {}
-        results = _by_key(answer.get("result"))
-        errors = _by_key(answer.get("result_error"))
+        answer = self._batch(sendable) if sendable else {}
+        results, errors = _by_key(answer.get("result")), _by_key(answer.get("result_error"))
+        rest = self._learned(_by_key(answer.get("result_time")), errors)
         return [
-            self._outcome(action, results.get(f"a{index}"), errors.get(f"a{index}"))
+            self._outcome(action, results.get(f"a{index}"), errors.get(f"a{index}"), rest)
             if f"a{index}" in sendable
             else Outcome.rejected("The payload needs a deal_id and fields.")
             for index, action in enumerate(actions)
         ]
 
-    def resolve(self, action: Action) -> Outcome | None:
-        """Read the deal back: if it already has what we wanted to set, the update arrived."""
-        body = action.body
+    def resolve(self, actions: Sequence[Action]) -> list[Outcome | None]:
+        """Read the deals back: where one already has what we wanted to set, the update arrived."""
+        gets = {
+            f"a{index}": f"crm.item.get?entityTypeId={DEAL}&id={quote(str(action.body.get('deal_id')), safe='')}"
+            for index, action in enumerate(actions)
+        }
         try:
-            answer = self._call("crm.item.get", {"entityTypeId": DEAL, "id": body.get("deal_id")})
-        except BatchRejectedError:
-            return None  # no such deal, or no right to read it: the update will say which
-        item = answer.get("item") or {}
-        wanted: dict[str, Any] = body.get("fields") or {}
-        if wanted and all(str(item.get(name)) == str(value) for name, value in wanted.items()):
-            return Outcome.acknowledged(str(item.get("id")), 200, "Read back: the deal has these fields.")
-        return None
+            results = _by_key(self._batch(gets).get("result"))
+        except BatchRejectedError as error:
+            raise OutcomeUnknownError(f"Reading back was refused: {error}", error.status_code) from None
+        found: list[Outcome | None] = []
+        for index, action in enumerate(actions):
+            result = results.get(f"a{index}")
+            item = (result.get("item") if isinstance(result, dict) else None) or {}
+            wanted: dict[str, Any] = action.body.get("fields") or {}
+            if wanted and all(str(item.get(name)) == str(value) for name, value in wanted.items()):
+                found.append(Outcome.acknowledged(str(item.get("id")), 200, "Read back: the deal has these fields."))
+            else:  # another value, or no such deal: the update will say
+                found.append(Outcome(State.WAITING, "Read back: the deal does not have these fields.", 200))
+        return found
 
     def order_key(self, action: Action) -> str | None:
         """Two changes of one deal must arrive in the order in which they were decided."""
@@ -80,35 +98,57 @@ class Bitrix24:
         """Drop the connections."""
         self._transport.close()
 
-    def _call(self, method: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _batch(self, commands: Mapping[str, str]) -> Mapping[str, Any]:
         try:
-            reply = self._transport.post(f"/{method}", json.dumps(arguments, ensure_ascii=False).encode())
+            reply = self._transport.post("/batch", orjson.dumps({"halt": 0, "cmd": commands}))
         except OutcomeUnknownError as error:
-            if error.status_code == 503 and any(code in str(error) for code in LIMIT_ERRORS):
-                raise LimitedError(str(error), 503, LIMIT_SECONDS) from None
+            if error.status_code == 503 and RATE_LIMIT in str(error):
+                raise LimitedError(str(error), 503, RATE_SECONDS) from None
             if any(code in str(error) for code in STOP_ERRORS):
                 raise StoppedError(str(error), error.status_code) from None
             raise
+        except LimitedError as error:
+            wait = error.retry_after
+            if wait is None and RUN_TIME_LIMIT in str(error):
+                wait = RUN_TIME_SECONDS
+            raise LimitedError(str(error), error.status_code, wait) from None
         return self._result(reply)
 
     def _result(self, reply: Reply) -> Mapping[str, Any]:
-        data = reply.data
-        if not isinstance(data, dict):
-            raise OutcomeUnknownError("The answer was not JSON.", reply.status_code)
-        if reply.status_code != 200 or "error" in data:
+        if reply.status_code >= 400:
             raise BatchRejectedError(words(reply, self._transport.redact), reply.status_code)
-        result = data.get("result")
+        result = reply.data.get("result") if isinstance(reply.data, dict) else None
         if not isinstance(result, dict):
             raise OutcomeUnknownError("The answer holds no result.", reply.status_code)
         return result
 
-    def _outcome(self, action: Action, result: Any, error: Any) -> Outcome:
+    def _learned(self, times: Mapping[str, Any], errors: Mapping[str, Any]) -> float:
+        """Take over what the answer says about run time; the seconds to rest until there is some again."""
+        told = [each for each in times.values() if isinstance(each, dict) and "operating" in each]
+        is_refused = any(RUN_TIME_LIMIT in str(error) for error in errors.values())
+        if told:
+            self._used = max(float(each["operating"]) for each in told)
+        if is_refused:
+            self._granted = min(self._granted, max(self._used, 1.0))
+        if not told:
+            return RUN_TIME_SECONDS if is_refused else 0.0
+        cost = max(0.001, *(float(each.get("processing", 0.0)) for each in told))
+        left = int((self._granted - self._used) / cost)
+        self.quota = Quota(self._granted, 600.0, cost)
+        self.batch_size = max(min(LARGEST_BATCH, int(REQUEST_SECONDS / cost), left), 1)
+        if left >= 1 and not is_refused:
+            return 0.0
+        self.batch_size = max(min(LARGEST_BATCH, int(REQUEST_SECONDS / cost)), 1)
+        return max(min(_until_reset(each) for each in told), 1.0)
+
+    def _outcome(self, action: Action, result: Any, error: Any, rest: float) -> Outcome:
         if error:
             code = str(error.get("error", "")) if isinstance(error, dict) else str(error)
             text = f"{code} {error.get('error_description', '')}" if isinstance(error, dict) else code
             reason = self._transport.redact(text) or "refused without a reason"
-            if code in LIMIT_ERRORS:
-                return Outcome.waiting(reason, 200, LIMIT_SECONDS)
+            if code in {RATE_LIMIT, RUN_TIME_LIMIT}:
+                wait = rest if code == RUN_TIME_LIMIT else RATE_SECONDS
+                return Outcome.waiting(reason, 200, wait, wait)
             return Outcome.rejected(reason, 200)
         item = result.get("item") if isinstance(result, dict) else None
         if not isinstance(item, dict):
@@ -116,10 +156,18 @@ class Bitrix24:
         ignored = sorted(name for name in action.body["fields"] if name not in item)
         if ignored:
             return Outcome.rejected(f"The portal does not know the field(s) {', '.join(ignored)}.", 200)
-        return Outcome.acknowledged(str(item.get("id")), 200)
+        return Outcome.acknowledged(str(item.get("id")), 200, "", rest)
 
 
-def _command(action: Action) -> str | None:
+def _until_reset(times: Mapping[str, Any]) -> float:
+    """Seconds until the oldest used minute drops out of the window, on the portal's own clock."""
+    try:
+        return float(times["operating_reset_at"]) - float(times["finish"])
+    except (KeyError, TypeError, ValueError):
+        return RUN_TIME_SECONDS
+
+
+def _update(action: Action) -> str | None:
     """`crm.item.update` as a command line inside `batch`, or None if the payload is incomplete."""
     body = action.body
     fields = body.get("fields")

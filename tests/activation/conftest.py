@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -39,6 +39,11 @@ class FakeTime:
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.seconds += seconds
+
+    def next_of(self, finished: Any, seconds: float | None) -> Any:
+        """What is in flight comes back without any time passing here."""
+        del seconds
+        return finished.get()
 
 
 @pytest.fixture

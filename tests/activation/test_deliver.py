@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from activation.actions import Action, Outcome, State
-from activation.deliver import FAILURES_BEFORE_STOP, Budget, deliver
-from activation.ledger import Ledger
-from activation.pacing import Rate, Retry
-from activation.plan import Delivery, Policy, Verdict, plan
-from activation.transport import (
+from activation.deliver import Budget, deliver
+from activation.errors import (
     BatchRejectedError,
     LimitedError,
     NotSentError,
     OutcomeUnknownError,
     StoppedError,
 )
+from activation.ledger import Ledger
+from activation.pacing import Breaker, Rate, Retry
+from activation.plan import Delivery, Policy, Verdict, plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,10 @@ class Scripted:
     rate: Rate = field(default_factory=lambda: Rate(1000, 1000))
     batch_size: int = 10
     batch_bytes: int = 100_000
+    concurrency: int = 1
     resends_changes: bool = True
+    can_be_asked: bool = True
+    quota: None = None
     ordered: bool = False
     sent: list[list[str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -45,9 +48,9 @@ class Scripted:
         self.sent.append([action.action_id for action in actions])
         return self.answer(len(self.sent), actions)
 
-    def resolve(self, action: Action) -> Outcome | None:
-        self.asked.append(action.action_id)
-        return self.found(action)
+    def resolve(self, actions: Sequence[Action]) -> list[Outcome | None]:
+        self.asked.extend(action.action_id for action in actions)
+        return [self.found(action) for action in actions]
 
     def order_key(self, action: Action) -> str | None:
         return action.customer_id if self.ordered else None
@@ -174,7 +177,7 @@ def test_an_unknown_outcome_is_looked_up_before_anything_is_sent_again(ledger: L
     assert [len(batch) for batch in destination.sent] == [2, 1]
     assert destination.sent[1] == [f"{2:032x}"]
     with sqlite3.connect(ledger.path) as connection:
-        found = connection.execute("select outcome from attempts where attempt_id like '%read-back'").fetchall()
+        found = connection.execute("select outcome from attempts where attempt_id like '%-at-%'").fetchall()
     assert found == [("acknowledged",)]
 
 
@@ -192,8 +195,8 @@ def test_wrong_credentials_stop_one_destination_at_once_and_lose_nothing(
 
 def test_a_dead_destination_is_left_alone_after_some_failures(send: Any, actions: Any) -> None:
     destination = Scripted(failing_first(99, NotSentError("No connection.")), batch_size=1)
-    tally = send(destination, actions(50), retry=Retry(attempts=20))
-    assert len(destination.sent) == FAILURES_BEFORE_STOP
+    tally = send(destination, actions(50), seconds=20, retry=Retry(attempts=20))
+    assert len(destination.sent) == Breaker().failures
     assert tally.waiting == 50
 
 

@@ -19,11 +19,12 @@ from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
 from activation.destinations.zendesk import Zendesk
+from activation.errors import NotSentError, OutcomeUnknownError, StoppedError
 from activation.identifiers import ulid
 from activation.ledger import Ledger
 from activation.pacing import Retry
 from activation.plan import Policy, plan
-from activation.transport import NotSentError, OutcomeUnknownError, StoppedError, Transport
+from activation.transport import Transport
 from sandbox.serve import RunningSandbox
 
 SECRET = "whsec_c2FuZGJveC1zaWduaW5nLXNlY3JldC0wMTIz"
@@ -217,8 +218,11 @@ def test_a_lost_answer_is_resolved_by_reading_the_deal_back(
     assert tally.acknowledged == 1
     updates = [item for item in inbox(sandbox, "bitrix24") if item["kind"] == "crm.item.update"]
     assert len(updates) == 1
-    assert bitrix24.resolve(stage(2)) is None
-    assert bitrix24.resolve(stage(9999)) is None
+    assert [found.state for found in bitrix24.resolve([stage(1), stage(2), stage(9999)])] == [
+        State.ACKNOWLEDGED,
+        State.WAITING,
+        State.WAITING,
+    ]
 
 
 def test_a_full_bucket_at_bitrix24_is_waited_for(bitrix24: Bitrix24, stage: Any, fault: Any, sync: Any) -> None:
@@ -284,7 +288,7 @@ def test_a_ticket_that_cannot_be_is_refused_here(zendesk: Zendesk, ticket: Any, 
 
 def test_make_gets_a_signed_webhook_under_our_id(sandbox: RunningSandbox, webhook: Any) -> Any:
     class Now:
-        def now(self) -> Any:
+        def wall(self) -> Any:
             return datetime.now(UTC)
 
     destination = Make(f"{sandbox.url}/make/{HOOK}", SECRET, Now())
@@ -372,7 +376,7 @@ def test_a_host_that_is_not_there_surely_got_nothing_and_the_url_stays_secret(ac
     destination.close()
     assert "hunter2-secret" not in f"{refused.value!r}"
     assert refused.value.__cause__ is None
-    assert refused.value.__suppress_context__
+    assert refused.value.__context__ is None
 
 
 def test_plain_http_is_for_this_machine_only() -> None:

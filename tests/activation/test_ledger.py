@@ -86,6 +86,7 @@ def test_what_was_acknowledged_is_the_payload_that_was_sent_last(ledger: Ledger,
     ledger.enqueue([first], AS_OF)
     ledger.intend([first], AS_OF)
     ledger.record([Result(first, Outcome.acknowledged("1"))], AS_OF)
+    ledger.enqueue([second], AS_OF, is_changed=True)
     ledger.intend([second], AS_OF)
     ledger.record([Result(second, Outcome.waiting("busy"))], AS_OF)
     (entry,) = ledger.snapshot().values()

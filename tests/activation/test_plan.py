@@ -20,7 +20,7 @@ STAGES = {"customerio": Policy(live=True, resends_changes=True)}
 
 def entry(action: Action, state: State, *, acknowledged: Action | None = None, attempts: int = 1) -> Entry:
     acknowledged_hash = acknowledged.payload_hash if acknowledged else None
-    return Entry(action, state, action.payload_hash, acknowledged_hash, attempts, "because", None)
+    return Entry(action, state, action.payload_hash, acknowledged_hash, attempts, "because")
 
 
 def verdict_of(action: Action, known: Entry | None, policies: dict[str, Policy]) -> Verdict:

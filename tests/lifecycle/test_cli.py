@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
 from ingest.pipeline import SourceResult
@@ -126,7 +127,7 @@ def test_rules_that_are_no_json_are_refused() -> None:
     assert "not JSON" in answer.output
 
 
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), cli.SQLAlchemyError("secret statement")])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SQLAlchemyError("secret statement")])
 def test_what_nobody_expected_is_a_sentence_with_the_details_in_a_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Any
 ) -> None:

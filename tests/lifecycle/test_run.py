@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
-from activation.deliver import Tally
 from activation.ledger import Ledger
+from activation.sync import Outlook
+from activation.tally import Tally
 from ingest import ops, tables
 from ingest.pipeline import SourceResult
-from lifecycle import alerts, dbt, publish, run, settings
+from lifecycle import activate, alerts, cli, closed_months, dbt, publish, published_identities, run, settings
 from lifecycle.settings import Places
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -31,6 +34,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
         customers=200,
         alerts=[],
         tallies=[],
+        remembered=[],
     )
 
     def extract(_settings: Any, *, run_id: Any, as_of: Any, sources: Any = None, progress: Any = None) -> Any:  # noqa: ARG001
@@ -63,6 +67,9 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
     def start(_places: Any, *, inherited: Any = ()) -> Any:  # noqa: ARG001
         yield Child()
 
+    def delivered(*_args: Any, **_kwargs: Any) -> activate.Activation:
+        return activate.Activation(Outlook("plan", "version", AS_OF), played.tallies, [])
+
     def send(text: Any) -> Any:
         played.alerts.append(text)
         return "The team's chat was told."
@@ -70,11 +77,11 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
     monkeypatch.setattr(run.extract, "run", extract)
     monkeypatch.setattr(dbt, "start", start)
     monkeypatch.setattr(alerts, "send", send)
-    monkeypatch.setattr(run, "deliver", lambda *_args, **_kwargs: played.tallies)
+    monkeypatch.setattr(activate, "activate", delivered)
+    for module in (published_identities, closed_months):
+        monkeypatch.setattr(module, "remember", lambda *_args, name=module.__name__: played.remembered.append(name))
     monkeypatch.setattr(settings, "places", lambda: places)
     monkeypatch.setattr(settings, "check_all", lambda: None)
-    monkeypatch.setattr(settings, "destinations", lambda _time: {})
-    monkeypatch.setattr(settings, "policies", dict)
     monkeypatch.setattr(run.clock, "as_of", lambda: AS_OF)
     return played
 
@@ -95,6 +102,7 @@ def test_a_good_run_publishes_and_says_so_everywhere(places: Places, progress: A
     summary = whole(progress)
     assert (summary.exit_code, summary.version) == (0, publish.current_version(places))
     assert stage.alerts == []
+    assert stage.remembered == ["lifecycle.published_identities", "lifecycle.closed_months"]
     with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
         published = connection.execute("select outcome, version, as_of from marts.publish_log").fetchall()
         checks = connection.execute("select count(*) from marts.gate_results").fetchone()
@@ -123,6 +131,7 @@ def test_a_shut_gate_publishes_nothing_alerts_and_exits_1(places: Places, progre
     assert "assert_mrr_adds_up" in alert
     assert f"version {good.version} goes on serving" in alert
     assert log(places)[-1][0] == "blocked"
+    assert len(stage.remembered) == 2, "what was not shown is not remembered as shown"
     assert "assert_mrr_adds_up" in " ".join(summary.messages)
 
 
@@ -209,11 +218,14 @@ def test_gate_and_publish_before_their_turn(progress: Any) -> None:
 
 def test_a_plan_leaves_everything_as_it_is(places: Places, progress: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "policies", dict)
+    monkeypatch.setattr(activate, "destinations", lambda _time: nullcontext({}))
     whole(progress)
     Ledger(places.ledger).close()
     before = places.ledger.read_bytes()
-    planned, _, as_of = run.propose(places)
-    assert (len(planned), as_of) == (3, AS_OF)
+    answer = CliRunner().invoke(cli.app, ["plan", "--json"])
+    assert answer.exit_code == 0, answer.output
+    planned = json.loads(answer.stdout)
+    assert (len(planned["deliveries"]), planned["as_of"]) == (3, AS_OF.isoformat())
     assert places.ledger.read_bytes() == before
     assert run.held_back(places) == [("celebrate", "no consent", 1)]
 

@@ -1,0 +1,368 @@
+"""One transaction of one worker at one destination: outcomes of the requests that came back, intents of the next ones.
+
+Everything that happened and everything that is about to happen is committed together, so the cost of a durable commit
+is shared by all requests that are out at the same time, and at most those can be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from activation.actions import OPEN_STATES, Action, Outcome, State
+from activation.tables import attempts, deliveries, pace
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from activation.pacing import Rate
+
+DIED_IN_FLIGHT = "The run ended between the send and the record of its outcome."
+LEASE_SECONDS = 300.0  # longer than the slowest request, so that a living worker never loses one in flight
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one attempt for one action.
+
+    `due` is when it may be tried again (unix seconds). `is_queued` is false where this plan is not to try it again;
+    `is_held` is true where the worker keeps it in hand.
+    """
+
+    action: Action
+    outcome: Outcome
+    due: float = 0.0
+    is_queued: bool = True
+    is_held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this worker holds now."""
+
+    action: Action
+    is_unknown: bool
+    is_wanted: bool
+    tries: int
+    attempt_count: int  # since a person last asked for it
+    first_tried: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the workers share about a destination."""
+
+    tokens: float
+    paused_until: float
+    paused_for: str
+    failures: int
+    openings: int
+
+
+# Statements are built once: putting one together costs more than executing it.
+
+_known = deliveries.c
+_IDS = _known.action_id.in_(sa.bindparam("ids", expanding=True))
+_MINE = _known.lease == sa.bindparam("worker")
+_HERE = _known.destination == sa.bindparam("here")
+_FREED = {"lease": None, "lease_until": None}
+_earlier = deliveries.alias("earlier")
+_IS_BEHIND = (
+    sa.exists()
+    .where(_earlier.c.destination == _known.destination)
+    .where(_earlier.c.order_key == _known.order_key)
+    .where(_earlier.c.plan_id == _known.plan_id)
+    .where(_earlier.c.state.in_(OPEN_STATES))
+    .where(
+        sa.tuple_(_earlier.c.priority, _earlier.c.occurred_at, _earlier.c.action_id)
+        < sa.tuple_(_known.priority, _known.occurred_at, _known.action_id)
+    )
+)
+# queued by this plan here, and for what must arrive in order, nothing earlier stands before it
+_IS_FREE = (_known.queued == sa.bindparam("plan_id")) & _HERE & (_known.order_key.is_(None) | ~_IS_BEHIND)
+_CLAIMED = (
+    "action_id",
+    "destination",
+    "object",
+    "action",
+    "customer_id",
+    "occurrence_id",
+    "occurred_at",
+    "expires_at",
+    "priority",
+    "payload",
+    "digest",
+    "state",
+    "is_wanted",
+    "tries",
+    "attempt_count",
+    "given_up_at",
+    "first_tried",
+)
+_FIND = (
+    sa.select(*[_known[name] for name in _CLAIMED])
+    .where(_IS_FREE, _known.due <= sa.bindparam("wall"))
+    .order_by(_known.priority, _known.occurred_at, _known.action_id)
+    .limit(sa.bindparam("most"))
+)
+_HOLD = (
+    sa.update(deliveries)
+    .where(_IDS)
+    .values(lease=sa.bindparam("worker"), lease_until=sa.bindparam("until"), queued=None)
+)
+_IS_DUE = sa.select(_known.action_id).where(_IS_FREE, _known.due <= sa.bindparam("wall")).limit(1)
+_NEXT_DUE = sa.select(sa.func.min(_known.due)).where(_IS_FREE)
+_RENEW = sa.update(deliveries).where(_MINE).values(lease_until=sa.bindparam("until"))
+_RELEASE = sa.update(deliveries).where(_IDS, _MINE).values(**_FREED, queued=_known.plan_id)
+_INTEND_ANY = (
+    sa.update(deliveries)
+    .where(_IDS)
+    .values(
+        state=State.SENDING,
+        attempt_count=_known.attempt_count + 1,
+        tries=_known.tries + 1,
+        started_at=sa.bindparam("now"),
+        updated_at=sa.bindparam("now"),
+        first_tried=sa.func.coalesce(_known.first_tried, sa.bindparam("wall")),
+        lease=sa.bindparam("to_lease"),
+        lease_until=sa.bindparam("until"),
+        queued=None,
+    )
+    .returning(_known.action_id)
+)
+_INTEND = _INTEND_ANY.where(_MINE)
+_WITHDRAW = (
+    sa.update(deliveries)
+    .where(_IDS)
+    .values(**_FREED, queued=None, plan_id=None, reason=sa.bindparam("why"), updated_at=sa.bindparam("now"))
+)
+_LEFT = (
+    sa.select(_known.state, sa.func.count())
+    .where(_HERE, _known.queued == sa.bindparam("plan_id"))
+    .group_by(_known.state)
+)
+_CHANGE: dict[str, Any] = {
+    "state": sa.bindparam("to_state"),
+    "reason": sa.bindparam("why"),
+    "due": sa.bindparam("when_due"),
+    "updated_at": sa.bindparam("now"),
+}
+# a worker that lost its lease says nothing about what another one is sending by now; no worker, no lease
+_STILL = sa.update(deliveries).where(_IDS, _MINE | (sa.bindparam("worker", type_=sa.Text) == ""))
+_KEEP = _STILL.values(**_CHANGE)
+_END = _STILL.values(**_CHANGE, **_FREED, queued=None)
+_QUEUE = _STILL.values(**_CHANGE, **_FREED, queued=_known.plan_id)
+# what the vendor has is true whoever holds the row by now
+_ACKNOWLEDGE = (
+    sa.update(deliveries)
+    .where(_known.action_id == sa.bindparam("id"))
+    .values(
+        **_CHANGE,
+        **_FREED,
+        queued=None,
+        acknowledged_hash=_known.payload_hash,
+        acknowledged_at=sa.bindparam("now"),
+        first_tried=None,
+        vendor_reference=sa.bindparam("reference"),
+    )
+)
+_ATTEMPT = (
+    "attempt_id",
+    "action_id",
+    "destination",
+    "attempt_number",
+    "started_at",
+    "finished_at",
+    "outcome",
+    "status_code",
+    "reason",
+)
+
+
+_APPEND = attempts.insert().from_select(
+    _ATTEMPT,
+    sa.select(
+        # what is recorded about an attempt that has ended already (a read-back, a late answer) gets an id of its own
+        _known.action_id
+        + "-"
+        + sa.cast(_known.attempt_count, sa.Text)
+        + sa.case((_known.state == State.SENDING, ""), else_=sa.bindparam("mark", type_=sa.Text)),
+        _known.action_id,
+        _known.destination,
+        _known.attempt_count,
+        sa.case(
+            (_known.state == State.SENDING, sa.func.coalesce(_known.started_at, _known.updated_at)),
+            else_=sa.bindparam("now", type_=sa.DateTime),
+        ),
+        sa.bindparam("now", type_=sa.DateTime),
+        sa.bindparam("to_state", type_=sa.Text),
+        sa.bindparam("status", type_=sa.Integer),
+        sa.bindparam("why", type_=sa.Text),
+    ).where(_IDS),
+)
+_START_PACE = {
+    "sqlite": sqlite.insert(pace).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(pace).on_conflict_do_nothing(),
+}
+_PACE = sa.select(pace).where(pace.c.destination == sa.bindparam("here")).with_for_update()
+_SET_PACE = (
+    sa.update(pace)
+    .where(pace.c.destination == sa.bindparam("here"))
+    .values(
+        **{
+            name: sa.bindparam(f"to_{name}")
+            for name in (
+                "tokens",
+                "filled_at",
+                "paused_until",
+                "paused_for",
+                "failures",
+                "openings",
+            )
+        }
+    )
+)
+
+
+class Step:
+    """The statements of one transaction. Use `Ledger.step` to make one; leaving it commits."""
+
+    def __init__(self, connection: sa.Connection, destination: str, worker: str, plan_id: str) -> None:
+        self._connection = connection
+        self._destination = destination
+        self._worker = worker
+        self._plan_id = plan_id
+
+    # Pace
+
+    def pace(self, rate: Rate, wall: float) -> Pace:
+        """The destination's pace, its bucket refilled; other workers wait here for the end of this transaction."""
+        here = {"here": self._destination}
+        row = self._connection.execute(_PACE, here).one_or_none()
+        if row is None:
+            # two workers may come here first at once; PostgreSQL lets the second wait and then do nothing
+            full = {"destination": self._destination, "tokens": float(rate.burst), "filled_at": wall}
+            self._connection.execute(_START_PACE[self._connection.dialect.name], [full])
+            row = self._connection.execute(_PACE, here).one()
+        tokens = rate.refilled(row.tokens, row.filled_at, wall)
+        return Pace(tokens, row.paused_until, row.paused_for, row.failures, row.openings)
+
+    def set_pace(self, changed: Pace, wall: float) -> None:
+        """Write it back."""
+        values = {
+            "here": self._destination,
+            "to_tokens": changed.tokens,
+            "to_filled_at": wall,
+            "to_paused_until": changed.paused_until,
+            "to_paused_for": changed.paused_for,
+            "to_failures": changed.failures,
+            "to_openings": changed.openings,
+        }
+        self._connection.execute(_SET_PACE, values)
+
+    # Queue
+
+    def claim(self, limit: int, wall: float) -> list[Claimed]:
+        """Up to so many deliveries that are due and that nobody else holds, the most urgent first.
+
+        They are this worker's once this transaction has noted either an intent or a hold for each of them. Of those
+        that must arrive in order only the first is given out, until it has come to an end.
+        """
+        found = {"plan_id": self._plan_id, "here": self._destination, "wall": wall, "most": limit}
+        rows = self._connection.execute(_FIND, found).all()
+        return [
+            Claimed(
+                Action(*each[:11]),
+                is_unknown=each[11] == "unknown",
+                is_wanted=each[12],
+                tries=each[13],
+                attempt_count=each[14] - each[15],
+                first_tried=each[16],
+            )
+            for each in rows
+        ]
+
+    def hold(self, action_ids: Sequence[str], wall: float) -> None:
+        """Keep what was claimed and is not sent yet from others."""
+        held = {"ids": list(action_ids), "worker": self._worker, "until": wall + LEASE_SECONDS}
+        self._connection.execute(_HOLD, held)
+
+    def renew(self, wall: float) -> None:
+        """Hold on to what this worker holds."""
+        self._connection.execute(_RENEW, {"worker": self._worker, "until": wall + LEASE_SECONDS})
+
+    def release(self, action_ids: Sequence[str]) -> None:
+        """Give back what was claimed and not sent."""
+        self._connection.execute(_RELEASE, {"ids": list(action_ids), "worker": self._worker})
+
+    def withdraw(self, withdrawn: Sequence[tuple[str, str]], now: datetime) -> None:
+        """Take these out of the plan with a reason; their state stays what it is."""
+        by_reason: dict[str, list[str]] = defaultdict(list)
+        for action_id, reason in withdrawn:
+            by_reason[reason].append(action_id)
+        for reason, ids in by_reason.items():
+            self._connection.execute(_WITHDRAW, {"ids": ids, "why": reason, "now": now})
+
+    def next_due(self, wall: float) -> float | None:
+        """When the next of the queue falls due; None if it is empty."""
+        here = {"plan_id": self._plan_id, "here": self._destination}
+        if self._connection.execute(_IS_DUE, {**here, "wall": wall}).first() is not None:
+            return wall  # most often; the search for the earliest of those that are not due reads the whole queue
+        found: float | None = self._connection.execute(_NEXT_DUE, here).scalar()
+        return found
+
+    def left(self) -> dict[str, int]:
+        """Per state, what this plan still has queued at this destination."""
+        here = {"plan_id": self._plan_id, "here": self._destination}
+        return {str(row[0]): int(row[1]) for row in self._connection.execute(_LEFT, here)}
+
+    # Attempts
+
+    def intend(self, action_ids: Sequence[str], now: datetime, wall: float, fresh: Collection[str] = ()) -> set[str]:
+        """Note that these are about to be sent; those that this worker may send.
+
+        `fresh` are those that were claimed in this very transaction; of the others the lease may have been lost.
+        """
+        values: dict[str, Any] = {
+            "now": now,
+            "wall": wall,
+            "until": wall + LEASE_SECONDS,
+            "to_lease": self._worker or None,
+        }
+        new = [each for each in action_ids if each in fresh or not self._worker]
+        old = [each for each in action_ids if each not in fresh and self._worker]
+        found: set[str] = set()
+        if new:
+            found.update(self._connection.execute(_INTEND_ANY, {**values, "ids": new}).scalars())
+        if old:
+            found.update(self._connection.execute(_INTEND, {**values, "ids": old, "worker": self._worker}).scalars())
+        return found
+
+    def record(self, results: Sequence[Result], now: datetime) -> None:
+        """Note what became of these attempts: the new state, and one row each that is never changed again."""
+        groups: dict[tuple[Any, ...], list[Result]] = defaultdict(list)
+        for result in results:
+            outcome = result.outcome
+            key = (outcome.state, outcome.reason, outcome.status_code, result.due, result.is_queued, result.is_held)
+            groups[key].append(result)
+        mark = f"-at-{now:%Y%m%dT%H%M%S.%f}"
+        for (state, reason, status, due, is_queued, is_held), alike in groups.items():
+            ids = [result.action.action_id for result in alike]
+            change = {"to_state": str(state), "why": reason, "when_due": due, "now": now}
+            attempt = {"ids": ids, "now": now, "to_state": str(state), "status": status, "why": reason, "mark": mark}
+            self._connection.execute(_APPEND, attempt)
+            if state is State.ACKNOWLEDGED:
+                rows = [
+                    {"id": each.action.action_id, "reference": each.outcome.vendor_reference, **change}
+                    for each in alike
+                ]
+                self._connection.execute(_ACKNOWLEDGE, rows)
+                continue
+            statement = _QUEUE if is_queued and state in OPEN_STATES else _END
+            mine = {"ids": ids, "worker": self._worker, **change}
+            self._connection.execute(_KEEP if is_held else statement, mine)

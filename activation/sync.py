@@ -1,0 +1,210 @@
+"""A whole sync: compare what is desired with the ledger, look at the blast radius, and only then let the couriers work.
+
+Everything streams: what did not change is counted where it lies, what is to be sent goes to the ledger chunk by chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from activation.deliver import stage
+from activation.pacing import estimate
+from activation.plan import Delivery, Verdict, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
+
+    from activation.desired import Published
+    from activation.destinations import Destinations
+    from activation.ledger import Ledger
+    from activation.pacing import Estimate, Time
+    from activation.plan import Entry, Policy
+
+SMALL = 100  # a share of the customers is no measure for fewer deliveries than this
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """How much one run may do: deliveries in all, of one action, and of one action as a share of all customers.
+
+    A run that wants more sends nothing of it. Most often a broken definition is behind it, and messages cannot be
+    called back; a person who has looked says so with the run.
+    """
+
+    per_run: int = 50_000
+    per_action: int = 20_000
+    share: float = 0.5
+
+    def trips(self, counts: Mapping[str, int], customers: int) -> dict[str, str]:
+        """Per action what is wrong with its number, and under "" what is wrong with the whole."""
+        found: dict[str, str] = {}
+        largest = max(int(customers * self.share), SMALL) if customers else self.per_action
+        for action, number in sorted(counts.items()):
+            if number > self.per_action:
+                found[action] = f"{number:,} deliveries of {action} in one run; the guard allows {self.per_action:,}."
+            elif number > largest:
+                base = f"{self.share:.0%} of {customers:,} customers"
+                found[action] = f"{number:,} deliveries of {action} in one run, more than {base}."
+        total = sum(counts.values())
+        if total > self.per_run:
+            found[""] = f"{total:,} deliveries in one run; the guard allows {self.per_run:,}."
+        return found
+
+
+@dataclass(slots=True)
+class Outlook:
+    """What a sync would do, in numbers."""
+
+    plan_id: str
+    version: str
+    as_of: datetime
+    counts: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)  # destination, action, verdict, reason
+    to_send: Counter[tuple[str, str]] = field(default_factory=Counter)  # destination, action
+    trips: dict[str, str] = field(default_factory=dict)
+    digest: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for two plans if and only if they send the same, from the same version under the same rules."""
+        return hashlib.sha256(f"{self.plan_id} {self.digest:x}".encode()).hexdigest()
+
+    def add(self, deliveries: Iterable[Delivery]) -> None:
+        """Count these."""
+        for delivery in deliveries:
+            action = delivery.action
+            self.counts[action.destination, action.action, str(delivery.verdict), delivery.reason] += 1
+            if delivery.is_sent:
+                self.to_send[action.destination, action.action] += 1
+                said = f"{action.action_id} {delivery.verdict} {action.payload_hash}".encode()
+                # a sum does not depend on the order in which the rows came
+                self.digest = (self.digest + int.from_bytes(hashlib.sha256(said).digest(), "big")) % 2**256
+
+    def per_action(self) -> dict[str, int]:
+        """What would be sent, by action."""
+        found: Counter[str] = Counter()
+        for (_, action), number in self.to_send.items():
+            found[action] += number
+        return dict(found)
+
+    def estimates(self, destinations: Destinations) -> dict[str, Estimate]:
+        """Per destination the time its limits leave, and the limit that binds."""
+        per_destination: Counter[str] = Counter()
+        for (name, _), number in self.to_send.items():
+            per_destination[name] += number
+        return {
+            name: estimate(number, each.batch_size, each.rate, each.quota)
+            for name, number in sorted(per_destination.items())
+            if (each := destinations.get(name)) is not None
+        }
+
+    def as_json(self, destinations: Destinations) -> dict[str, Any]:
+        """For programs, and for `lifecycle sync --plan`."""
+        return {
+            "as_of": self.as_of.isoformat(),
+            "version": self.version,
+            "plan_id": self.plan_id,
+            "fingerprint": self.fingerprint,
+            "counts": [
+                {"destination": each[0], "action": each[1], "verdict": each[2], "reason": each[3], "number": number}
+                for each, number in sorted(self.counts.items())
+            ],
+            "to_send": sum(self.to_send.values()),
+            "guards": self.trips,
+            "estimates": {name: asdict(each) for name, each in self.estimates(destinations).items()},
+        }
+
+
+def look_ahead(
+    published: Published,
+    ledger: Ledger,
+    policies: Mapping[str, Policy],
+    guards: Guards,
+    as_of: datetime,
+    *,
+    only: Collection[str] = (),
+    on_planned: Callable[[list[Delivery], Mapping[str, Entry]], None] = lambda _planned, _known: None,
+) -> Outlook:
+    """Plan without changing anything; `on_planned` is told each chunk, with what the ledger knows about it.
+
+    `only` names destinations; none means all.
+
+    Raises:
+        desired.DesiredError: if the published file cannot be read.
+        ValueError: if two desired actions share an id.
+    """
+    rules = json.dumps([_plain(policies), asdict(guards), sorted(only)], sort_keys=True, default=str)
+    name = hashlib.sha256(f"{published.path} {as_of.isoformat()} {rules}".encode()).hexdigest()[:16]
+    outlook = Outlook(name, published.version, as_of)
+    unresolved = ledger.unresolved()
+    once = [each for each, policy in policies.items() if not policy.resends_changes]
+    seen: set[str] = set()
+
+    def take(deliveries: list[Delivery], known: Mapping[str, Entry]) -> None:
+        chosen = [each for each in deliveries if not only or each.action.destination in only]
+        outlook.add(chosen)
+        on_planned(chosen, known)
+
+    for chunk in published.changed(ledger.delivered(), once):
+        known = ledger.entries([action.action_id for action in chunk])
+        seen.update(unresolved.keys() & {action.action_id for action in chunk})
+        take(plan(chunk, known, policies, as_of), known)
+    # what was sent, has an unknown outcome and is not desired any more: whether it arrived must be known
+    abandoned = {key: entry for key, entry in unresolved.items() if key not in seen}
+    take(plan([], abandoned, policies, as_of), abandoned)
+    for (destination, action), number in published.unchanged.items():
+        if not only or destination in only:
+            said = (destination, action, str(Verdict.UNCHANGED), "Delivered before, with this payload.")
+            outlook.counts[said] += number
+    outlook.trips = guards.trips(outlook.per_action(), published.customers())
+    return outlook
+
+
+def prepare(  # noqa: PLR0913 - what a sync is made of
+    published: Published,
+    ledger: Ledger,
+    policies: Mapping[str, Policy],
+    guards: Guards,
+    destinations: Destinations,
+    time: Time,
+    as_of: datetime,
+    *,
+    only: Collection[str] = (),
+    is_forced: bool = False,
+    expected: str | None = None,
+) -> Outlook:
+    """Plan, and open for work what may go out. `expected` is the fingerprint of a plan that a person has seen.
+
+    Raises:
+        PlanChangedError: if this plan is another one. Nothing is opened then.
+    """
+    marker = hashlib.sha256(f"{published.path} {as_of} {sorted(only)}".encode()).hexdigest()[:16]
+
+    def enqueue(deliveries: list[Delivery], _known: Mapping[str, Entry]) -> None:
+        stage(deliveries, destinations, ledger, time, marker)
+
+    outlook = look_ahead(published, ledger, policies, guards, as_of, only=only, on_planned=enqueue)
+    if expected is not None and expected != outlook.fingerprint:
+        raise PlanChangedError(
+            "The plan has changed since the file was written (data, configuration or deliveries): nothing was sent."
+            " Look at `lifecycle plan` again."
+        )
+    blocked = set() if is_forced else set(outlook.trips)
+    if "" not in blocked:
+        ledger.open_plan(marker, outlook.plan_id, blocked)
+    return outlook
+
+
+class PlanChangedError(Exception):
+    """What was approved is not what would be done."""
+
+
+def _plain(policies: Mapping[str, Policy]) -> dict[str, Any]:
+    return {
+        name: [policy.live, policy.resends_changes, None if policy.customers is None else sorted(policy.customers)]
+        for name, policy in policies.items()
+    }

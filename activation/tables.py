@@ -1,0 +1,207 @@
+"""The ledger's tables, and what differs between the two databases that can hold it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+BUSY_SECONDS = 30.0
+
+metadata = sa.MetaData()
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("action_id", sa.Text, primary_key=True),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("object", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("customer_id", sa.Text, nullable=False),
+    sa.Column("occurrence_id", sa.Text, nullable=False),
+    sa.Column("occurred_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),  # what the next send carries or the last one carried
+    sa.Column("payload_hash", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False, server_default=""),  # see Action.digest
+    sa.Column("acknowledged_hash", sa.Text),
+    sa.Column("vendor_reference", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("attempt_count", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("first_planned_at", sa.DateTime, nullable=False),
+    sa.Column("started_at", sa.DateTime),  # when the last intent was committed
+    sa.Column("acknowledged_at", sa.DateTime),
+    sa.Column("updated_at", sa.DateTime, nullable=False),
+    # the queue: wall clock in unix seconds, because promises to vendors and leases are about real time
+    sa.Column("plan_id", sa.Text),  # the plan that last wanted it
+    sa.Column("queued", sa.Text),  # that plan again while the row is free to be claimed under it, else null
+    sa.Column("due", sa.Float, nullable=False, server_default="0"),
+    sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # requests under the present plan
+    sa.Column("given_up_at", sa.Integer, nullable=False, server_default="0"),  # attempts before a person asked again
+    sa.Column("first_tried", sa.Float),  # since when it has been tried without an end; the age that is capped
+    sa.Column("is_wanted", sa.Boolean, nullable=False, server_default=sa.true()),  # false: only find out, never send
+    sa.Column("order_key", sa.Text),
+    sa.Column("lease", sa.Text),  # the worker that holds it
+    sa.Column("lease_until", sa.Float),
+    sa.Index("deliveries_queue", "queued", "destination", "priority", "occurred_at", "action_id"),
+)
+
+# Indexes are written in every commit, so each is kept in an order in which neighbours change together.
+# What was delivered is compared with every plan, and reading it must not mean reading payloads:
+sa.Index(
+    "deliveries_delivered",
+    deliveries.c.acknowledged_at,
+    deliveries.c.action_id,
+    deliveries.c.digest,
+    sqlite_where=deliveries.c.state == "acknowledged",
+    postgresql_where=deliveries.c.state == "acknowledged",
+)
+sa.Index(
+    "deliveries_leased",
+    deliveries.c.lease,
+    sqlite_where=deliveries.c.lease.is_not(None),
+    postgresql_where=deliveries.c.lease.is_not(None),
+)
+sa.Index(
+    "deliveries_in_order",
+    deliveries.c.destination,
+    deliveries.c.order_key,
+    sqlite_where=deliveries.c.order_key.is_not(None),
+    postgresql_where=deliveries.c.order_key.is_not(None),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    # no key: it is only ever appended to, in the same transaction that ends the attempt, and a key would be an index
+    sa.Column("attempt_id", sa.Text, nullable=False),
+    sa.Column("action_id", sa.Text, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("attempt_number", sa.Integer, nullable=False),
+    sa.Column("started_at", sa.DateTime, nullable=False),
+    sa.Column("finished_at", sa.DateTime, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("status_code", sa.Integer),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+
+# one row per destination: its token bucket, and until when it is left alone; shared by all workers
+pace = sa.Table(
+    "pace",
+    metadata,
+    sa.Column("destination", sa.Text, primary_key=True),
+    sa.Column("tokens", sa.Float, nullable=False),
+    sa.Column("filled_at", sa.Float, nullable=False),
+    sa.Column("paused_until", sa.Float, nullable=False, server_default="0"),
+    sa.Column("paused_for", sa.Text, nullable=False, server_default=""),
+    sa.Column("failures", sa.Integer, nullable=False, server_default="0"),  # requests in a row that came to nothing
+    sa.Column("openings", sa.Integer, nullable=False, server_default="0"),  # times in a row that the breaker opened
+)
+
+
+def engine_for(url: str) -> sa.Engine:
+    """An engine for the ledger at this address, its tables made.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: if the database cannot be opened.
+        ModuleNotFoundError: if the driver for PostgreSQL is not installed.
+    """
+    address = sa.make_url(url)
+    if address.get_backend_name() == "postgresql":
+        # pg8000 is the driver: pure Python, BSD
+        engine = sa.create_engine(address.set(drivername="postgresql+pg8000"), pool_size=10, max_overflow=10)
+        sa.event.listen(engine, "begin", _begin_alone)
+    else:
+        path = Path(str(address.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)  # payloads hold e-mail addresses
+        engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=10, max_overflow=10)
+        sa.event.listen(engine, "connect", _configure)
+        sa.event.listen(engine, "begin", _begin_immediate)
+    _create(engine)
+    return engine
+
+
+def insert_into(engine: sa.Engine, table: sa.Table) -> Any:
+    """An INSERT that knows `on conflict`, which both databases word alike and SQLAlchemy keeps per dialect."""
+    return (postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+def _create(engine: sa.Engine) -> None:
+    with engine.begin() as connection:
+        known = sa.inspect(connection)
+        for table in metadata.sorted_tables:
+            if not known.has_table(table.name):
+                continue
+            present = {column["name"] for column in known.get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in present:
+                    definition = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.exec_driver_sql(f"alter table {table.name} add column {definition}")
+        metadata.create_all(connection)
+
+
+def _configure(raw: Any, _record: Any) -> None:
+    # the driver must not open transactions by itself: `begin immediate` below takes the write lock up front, so that
+    # two threads wait for each other instead of failing half-way
+    raw.isolation_level = None
+    cursor = raw.cursor()
+    cursor.execute(f"pragma busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    cursor.execute("pragma journal_mode = wal")
+    cursor.execute("pragma synchronous = full")
+    cursor.execute("pragma wal_autocheckpoint = 8000")  # pages; fewer of them means fewer waits for the disk
+    cursor.close()
+
+
+def _begin_alone(connection: sa.Connection) -> None:
+    # one writer at a time, as SQLite has it: workers that lock rows in different orders would stop each other
+    if not connection.get_execution_options().get("only_reads"):
+        connection.exec_driver_sql("select pg_advisory_xact_lock(7261190417)")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    if not connection.get_execution_options().get("only_reads"):
+        connection.exec_driver_sql("begin immediate")
+
+
+# Workers
+
+
+def own_name(number: int = 0) -> str:
+    """This process as the holder of leases: host, process id, and when the process started."""
+    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}/{number}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether the worker surely no longer lives: a process of this machine that has ended."""
+    host, pid, started, _ = worker.rsplit("/", 3)
+    return host == socket.gethostname() and _started(int(pid)) != started
+
+
+def _started(pid: int) -> str:
+    """When a process of this machine started, as the kernel counts; empty if there is none (any more)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return _alive_without_proc(pid)
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in {"Z", "X"} else fields[19]
+
+
+def _alive_without_proc(pid: int) -> str:
+    if Path("/proc/self").exists():
+        return ""
+    try:  # other systems than Linux: whether the number is taken is all that can be known
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        return "alive"
+    return "alive"

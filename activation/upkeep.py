@@ -1,0 +1,170 @@
+"""What people do with the ledger: look at dead letters, retry or drop them, forget a customer, watch its health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from activation.actions import DEAD_LETTERS, OPEN_STATES, State
+from activation.tables import attempts, deliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from activation.ledger import Ledger
+    from activation.tally import Tally
+
+ERASED = "erased"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that does not go on by itself, with the vendor's words."""
+
+    action_id: str
+    destination: str
+    action: str
+    customer_id: str
+    state: str
+    reason: str
+    attempt_count: int
+    updated_at: datetime
+
+
+def dead_letters(ledger: Ledger, destination: str | None = None, limit: int | None = None) -> list[DeadLetter]:
+    """The dead letters, the latest first."""
+    names = DeadLetter.__dataclass_fields__
+    query = sa.select(*[deliveries.c[name] for name in names]).where(deliveries.c.state.in_(DEAD_LETTERS))
+    if destination is not None:
+        query = query.where(deliveries.c.destination == destination)
+    query = query.order_by(deliveries.c.updated_at.desc(), deliveries.c.action_id).limit(limit)
+    with ledger.reading() as connection:
+        return [DeadLetter(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - the public name of a mapping
+
+
+def retry(ledger: Ledger, action_ids: Collection[str], now: datetime) -> int:
+    """Let these be sent again by the next sync that still wants them; how many there were.
+
+    A letter whose outcome was never known goes back to that, so that it is resolved before it is sent again.
+    """
+    was_unknown = deliveries.c.reason.like("%Whether it arrived is unknown.")
+    return _change(
+        ledger,
+        action_ids,
+        now,
+        DEAD_LETTERS,
+        state=sa.case((was_unknown, str(State.UNKNOWN)), else_=str(State.WAITING)),
+        given_up_at=deliveries.c.attempt_count,
+        first_tried=None,
+        tries=0,
+        due=0.0,
+        reason="A person asked for another try.",
+    )
+
+
+def drop(ledger: Ledger, action_ids: Collection[str], now: datetime) -> int:
+    """Never send these payloads again; how many there were."""
+    reason = sa.literal("Dropped by hand. ") + deliveries.c.reason
+    return _change(ledger, action_ids, now, DEAD_LETTERS, state=State.DROPPED, reason=reason)
+
+
+def forget(ledger: Ledger, customer_id: str, now: datetime) -> int:
+    """Erase what the ledger holds about a customer except that something was sent; the number of deliveries.
+
+    Payloads, their hashes, vendors' references and words go; what was still to be sent is dropped. In SQLite the file
+    is rewritten, so that no bytes of it are left.
+    """
+    theirs = deliveries.c.customer_id == customer_id
+    with ledger.transaction() as connection:
+        ids: list[str] = list(connection.execute(sa.select(deliveries.c.action_id).where(theirs)).scalars())
+        for start in range(0, len(ids), 500):
+            connection.execute(
+                sa.update(attempts).where(attempts.c.action_id.in_(ids[start : start + 500])).values(reason=ERASED)
+            )
+        connection.execute(
+            sa.update(deliveries)
+            .where(theirs)
+            .values(
+                payload="{}",
+                payload_hash=ERASED,
+                digest="",
+                order_key=None,
+                vendor_reference=None,
+                reason="The customer was forgotten.",
+                acknowledged_hash=sa.case((deliveries.c.acknowledged_hash.is_not(None), ERASED)),
+                state=sa.case((deliveries.c.state == State.ACKNOWLEDGED, deliveries.c.state), else_=State.DROPPED),
+                queued=None,
+                lease=None,
+                lease_until=None,
+                updated_at=now,
+            )
+        )
+    ledger.compact()
+    return len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is stuck: dead letters, and how long the oldest delivery has been tried without an end, in seconds."""
+
+    dead: int
+    open: int
+    oldest_seconds: float
+
+
+def health(ledger: Ledger, wall: float) -> Health:
+    """The ledger's health at this moment of the machine's clock."""
+    known = deliveries.c
+    query = sa.select(
+        sa.func.count().filter(known.state.in_(DEAD_LETTERS)),
+        sa.func.count().filter(known.state.in_(OPEN_STATES)),
+        sa.func.min(known.first_tried).filter(known.state.in_(OPEN_STATES)),
+    )
+    with ledger.reading() as connection:
+        row: Any = connection.execute(query).one()
+    return Health(row[0], row[1], max(wall - row[2], 0.0) if row[2] is not None else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From where on somebody is told: the share of failures in a run, dead letters in all, and hours without an end."""
+
+    failure_share: float = 0.1
+    dead_letters: int = 50
+    age_hours: float = 24.0
+
+
+def alarms(tallies: Sequence[Tally], found: Health, thresholds: Thresholds) -> list[str]:
+    """What somebody should be told, a sentence each."""
+    said: list[str] = []
+    for tally in tallies:
+        failed = tally.rejected + tally.dead
+        ended = failed + tally.acknowledged
+        if ended and failed / ended > thresholds.failure_share:
+            said.append(
+                f"{tally.destination} refused {failed:,} of {ended:,} deliveries"
+                + (f", most often with: {tally.commonest_reason}" if tally.commonest_reason else ".")
+            )
+        if tally.stopped:
+            said.append(f"{tally.destination} was left alone: {tally.stopped}")
+    if found.dead > thresholds.dead_letters:
+        said.append(f"{found.dead:,} dead letters wait for a decision: `lifecycle dead list`.")
+    if found.oldest_seconds > thresholds.age_hours * 3600:
+        said.append(f"The oldest open delivery has been tried for {found.oldest_seconds / 3600:.0f} hours.")
+    return said
+
+
+def _change(
+    ledger: Ledger, action_ids: Collection[str], now: datetime, states: Sequence[State], **values: object
+) -> int:
+    changed = 0
+    ids = sorted(set(action_ids))
+    with ledger.transaction() as connection:
+        for start in range(0, len(ids), 500):
+            some = deliveries.c.action_id.in_(ids[start : start + 500])
+            statement = sa.update(deliveries).where(some, deliveries.c.state.in_(states))
+            changed += connection.execute(statement.values(updated_at=now, **values)).rowcount
+    return changed

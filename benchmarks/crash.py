@@ -1,0 +1,193 @@
+"""Kill the delivery at random points and at commit boundaries, run it again, and ask the vendors what arrived.
+
+    python -m benchmarks.crash [--kills 1000] [--actions 5000] [--json]
+
+Each run delivers its actions to the sandbox's four vendors through a ledger of its own, in a process that is killed
+with SIGKILL again and again until one gets through. Two thirds of the kills hit a marked point: before or after the
+n-th commit or request of that life, so that every boundary of a short life is hit in turn. The others come from outside
+at a random time. What was in flight at a kill is what the ledger has as intent without outcome.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from activation.deliver import Budget, deliver
+from activation.ledger import Ledger
+from activation.pacing import Rate, Retry, RunTime
+from activation.plan import Policy, plan
+from benchmarks.figures import Figure, main
+from benchmarks.vendors import AS_OF, NAMES, actions_for, arrived, connect, vendors
+from sandbox.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from activation.actions import Action
+
+LIVES_PER_RUN = 60
+MOST_POINTS = 40  # a life ends at one of its first so many points
+
+
+@dataclass(slots=True)
+class Toll:
+    """What the kills came to."""
+
+    kills: int = 0
+    runs: int = 0
+    in_flight: int = 0
+    lost: int = 0
+    repeats: int = 0
+    duplicates: int = 0
+
+
+class Fuse:
+    """Ends the process at the n-th marked point of its life."""
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def point(self) -> None:
+        """One more point was reached."""
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def live(ledger_path: Path, url: str, wanted: Sequence[Action], at: int | None) -> None:
+    """One life: plan and deliver, dying on the way if told so."""
+    run_time = RunTime(AS_OF)
+    ledger = Ledger(ledger_path)
+    served = connect(url, run_time)
+    fuse = Fuse(at or 0)
+    if at is not None:
+        _mark(ledger, served, fuse)
+    for destination in served.values():
+        destination.rate = Rate(1e6, 1_000_000)
+        destination.batch_size = min(destination.batch_size, 50)
+    ledger.heal(run_time.now())
+    policies = {name: Policy(live=True, resends_changes=each.resends_changes) for name, each in served.items()}
+    planned = plan(wanted, ledger.snapshot(), policies, AS_OF)
+    deliver(planned, served, ledger, run_time, Budget(300, Retry(base=0.01, cap=0.02, total_attempts=10_000)))
+    ledger.close()
+
+
+def _mark(ledger: Ledger, served: Any, fuse: Fuse) -> None:
+    dialect = ledger._engine.dialect  # noqa: SLF001 - the harness looks where users do not
+    commit = dialect.do_commit
+
+    def marked_commit(connection: Any) -> None:
+        fuse.point()
+        commit(connection)
+        fuse.point()
+
+    dialect.do_commit = marked_commit  # type: ignore[assignment,method-assign]
+    for destination in served.values():
+        send = destination.send
+
+        def marked_send(actions: Any, send: Any = send) -> Any:
+            fuse.point()
+            outcomes = send(actions)
+            fuse.point()
+            return outcomes
+
+        destination.send = marked_send
+
+
+def spend(kills: int, actions: int, seed: int = 1) -> Toll:
+    """Kill so often, over as many runs as that takes."""
+    chance = random.Random(seed)  # noqa: S311 - where to kill
+    toll = Toll()
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    share = actions // len(NAMES)
+    try:
+        while toll.kills < kills:
+            with vendors(folder / "vendors", share, Limits.off()) as url:
+                wanted = [each for name in NAMES for each in actions_for(name, range(1, share + 1))]
+                _run(folder, url, wanted, kills, toll, chance)
+                toll.runs += 1
+                for found in arrived(folder / "vendors").values():
+                    toll.lost += share - found["things"]
+                    toll.repeats += found["repeats"]
+                    toll.duplicates += found["duplicates"]
+            for left in folder.glob("ledger*"):
+                left.unlink()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return toll
+
+
+def _run(folder: Path, url: str, wanted: Sequence[Action], kills: int, toll: Toll, chance: random.Random) -> None:
+    ledger_path = folder / "ledger.sqlite"
+    lives = 0
+    while True:
+        is_last = lives >= LIVES_PER_RUN or toll.kills >= kills
+        inside = lives % 3 != 2
+        at = None if is_last or not inside else toll.kills % MOST_POINTS + 1
+        child = os.fork()
+        if child == 0:
+            try:
+                live(ledger_path, url, wanted, at)
+                os._exit(0)
+            finally:  # an error in a child must not go on as a second parent
+                os._exit(3)
+        if not is_last and not inside:
+            time.sleep(chance.uniform(0.02, 0.4))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        lives += 1
+        if os.WIFSIGNALED(status):
+            toll.kills += 1
+            toll.in_flight += _in_flight(ledger_path)
+        elif os.WEXITSTATUS(status) != 0:
+            raise RuntimeError(f"A life ended with exit code {os.WEXITSTATUS(status)}, not by our hand.")
+        else:
+            return
+
+
+def _in_flight(path: Path) -> int:
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            row = connection.execute("select count(*) from deliveries where state = 'sending'").fetchone()
+    except sqlite3.OperationalError:  # killed before there were tables
+        return 0
+    return int(row[0])
+
+
+def measure(arguments: argparse.Namespace) -> list[Figure]:
+    """Kill and count."""
+    started, cpu = time.monotonic(), time.process_time() + _children()
+    toll = spend(arguments.kills, arguments.actions)
+    against = f"{toll.kills} SIGKILLs over {toll.runs} runs of {arguments.actions} actions"
+    return [
+        Figure("kills", toll.kills, "SIGKILLs", against, bar=arguments.kills, bar_is="at least"),
+        Figure("lost", toll.lost, "actions", against, bar=0),
+        Figure("effective duplicates", toll.duplicates, "actions", against, bar=0),
+        Figure("raw repeats", toll.repeats, "actions", "in flight at the kills", bar=toll.in_flight),
+        Figure("wall", time.monotonic() - started, "s"),
+        Figure("CPU", time.process_time() + _children() - cpu, "s"),
+    ]
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Kill the delivery again and again; nothing is lost or doubled.")
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--actions", type=int, default=5000)
+    main(measure, parser)

@@ -1,0 +1,245 @@
+"""A whole sync over a published file: what is compared, guarded, approved and looked at again."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from activation.actions import Action, Outcome, State
+from activation.deliver import Budget, Checks, work
+from activation.desired import DesiredError, Published, Recheck, read_desired
+from activation.destinations import Basics
+from activation.pacing import Rate, Window
+from activation.plan import Policy
+from activation.sync import Guards, PlanChangedError, look_ahead, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from activation.ledger import Ledger
+
+AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
+SETS = {"desk": Policy(live=True, resends_changes=True)}
+REPORTS = {"desk": Policy(live=True, resends_changes=False)}
+
+
+class Desk(Basics):
+    name = "desk"
+    rate = Rate(1000, 1000)
+    batch_size = 10
+    concurrency = 1
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def send(self, actions: Sequence[Action]) -> list[Outcome]:
+        self.sent.extend(action.payload for action in actions)
+        return [Outcome.acknowledged(action.action_id) for action in actions]
+
+    def close(self) -> None:
+        pass
+
+
+class Site:
+    """A link to the newest of several published versions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.link = folder / "lifecycle.duckdb"
+
+    def publish(self, version: str, rows: dict[int, Any], customers: int = 1000) -> None:
+        path = self.folder / version / "lifecycle.duckdb"
+        path.parent.mkdir()
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("create schema marts; create schema activation")
+            connection.execute(f"create table marts.customer_lifecycle as select range as id from range({customers})")
+            connection.execute(
+                "create table activation.act_desk__notes (action_id varchar, destination varchar, object varchar,"
+                " action varchar, customer_id varchar, occurrence_id varchar, occurred_at timestamp,"
+                " expires_at timestamp, priority integer, payload varchar)"
+            )
+            for number, payload in rows.items():
+                text = payload if isinstance(payload, str) else json.dumps(payload)
+                values = [f"a{number:04}", f"c_{number}", f"o_{number}", AS_OF - timedelta(hours=1), text]
+                connection.execute(
+                    "insert into activation.act_desk__notes values (?, 'desk', 'notes', 'greet', ?, ?, ?, null, 10, ?)",
+                    values,
+                )
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(path)
+
+    def newest(self) -> Published:
+        return Published.newest(self.link)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+@pytest.fixture
+def sync(site: Site, ledger: Ledger, time: Any, rng: Any) -> Any:
+    def go(desk: Desk, policies: Any = SETS, guards: Guards | None = None, **how: Any) -> Any:
+        checks, limit = how.pop("checks", None), how.pop("limit", None)
+        served = {"desk": desk}
+        outlook = prepare(site.newest(), ledger, policies, guards or Guards(), served, time, AS_OF, **how)
+        budget = Budget(600, limit=limit)
+        return outlook, work(outlook.plan_id, served, ledger, time, budget, rng=rng, checks=checks)
+
+    return go
+
+
+def verdicts(outlook: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for (_, _, verdict, _), number in outlook.counts.items():
+        found[verdict] = found.get(verdict, 0) + number
+    return found
+
+
+def test_a_then_b_then_a_again_is_three_deliveries_and_the_same_again_none(site: Site, sync: Any) -> None:
+    desk = Desk()
+    for version, stage in (("v1", "A"), ("v2", "B"), ("v3", "A"), ("v4", "A")):
+        site.publish(version, {1: {"stage": stage}})
+        outlook, _ = sync(desk)
+    assert desk.sent == ['{"stage":"A"}', '{"stage":"B"}', '{"stage":"A"}']
+    assert verdicts(outlook) == {"unchanged": 1}
+
+
+def test_another_order_of_keys_is_no_change(site: Site, sync: Any) -> None:
+    desk = Desk()
+    site.publish("v1", {1: '{"a": 1, "b": 2}'})
+    sync(desk)
+    site.publish("v2", {1: '{"b":2,  "a":1}'})
+    outlook, _ = sync(desk)
+    assert (len(desk.sent), verdicts(outlook)) == (1, {"unchanged": 1})
+
+
+def test_what_is_reported_once_is_not_reported_again(site: Site, sync: Any) -> None:
+    desk = Desk()
+    site.publish("v1", {1: {"n": 1}})
+    sync(desk, REPORTS)
+    site.publish("v2", {1: {"n": 2}, 2: {"n": 2}})
+    outlook, _ = sync(desk, REPORTS)
+    assert (len(desk.sent), verdicts(outlook)) == (2, {"new": 1, "unchanged": 1})
+
+
+def test_looking_ahead_changes_nothing_and_says_what_sync_will_do(site: Site, sync: Any, ledger: Ledger) -> None:
+    site.publish("v1", {number: {"n": number} for number in range(30)})
+    outlook = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)
+    assert ledger.snapshot() == {}
+    done, (tally,) = sync(Desk())
+    assert done.fingerprint == outlook.fingerprint
+    assert sum(outlook.to_send.values()) == tally.acknowledged == 30
+    estimate = outlook.estimates({"desk": Desk()})["desk"]
+    assert "1000 requests a second" in estimate.limit
+
+
+def test_an_approved_plan_is_refused_once_anything_changed(site: Site, sync: Any, ledger: Ledger) -> None:
+    site.publish("v1", {1: {"n": 1}, 2: {"n": 2}})
+    approved = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF).fingerprint
+    desk = Desk()
+    for change in (
+        lambda: sync(desk, REPORTS, expected=approved),  # configuration
+        lambda: sync(desk, guards=Guards(per_run=10), expected=approved),
+        lambda: (site.publish("v2", {1: {"n": 1}, 2: {"n": 3}}), sync(desk, expected=approved)),  # data
+    ):
+        with pytest.raises(PlanChangedError, match="nothing was sent"):
+            change()
+    assert desk.sent == []
+    approved = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF).fingerprint
+    sync(desk, expected=approved)
+    assert len(desk.sent) == 2
+
+
+def test_a_blast_radius_beyond_the_guard_sends_nothing_unless_overruled(site: Site, sync: Any) -> None:
+    site.publish("v1", {number: {"n": number} for number in range(150)}, customers=200)
+    desk = Desk()
+    outlook, tallies = sync(desk)
+    assert "more than 50% of 200 customers" in outlook.trips["greet"]
+    assert (desk.sent, tallies) == ([], [])
+    outlook, _ = sync(desk, guards=Guards(per_run=100, share=1.0))
+    assert "150 deliveries in one run" in outlook.trips[""]
+    assert desk.sent == []
+    sync(desk, is_forced=True)
+    assert len(desk.sent) == 150
+
+
+def test_only_those_on_the_allow_list_get_anything(site: Site, sync: Any) -> None:
+    site.publish("v1", {number: {"n": number} for number in range(5)})
+    desk = Desk()
+    outlook, _ = sync(desk, {"desk": Policy(live=True, resends_changes=True, customers=frozenset({"c_3"}))})
+    assert desk.sent == ['{"n":3}']
+    assert verdicts(outlook) == {"blocked": 4, "new": 1}
+
+
+def test_a_limit_bounds_the_deliveries_and_the_rest_comes_next(site: Site, sync: Any) -> None:
+    site.publish("v1", {number: {"n": number} for number in range(25)})
+    desk = Desk()
+    sync(desk, limit=7)
+    assert len(desk.sent) == 7
+    sync(desk)
+    assert len(desk.sent) == len(set(desk.sent)) == 25
+
+
+def test_what_a_newer_version_no_longer_wants_is_not_sent_even_if_it_was_planned(
+    site: Site, ledger: Ledger, time: Any, rng: Any
+) -> None:
+    site.publish("v1", {1: {"n": 1}, 2: {"n": 2}, 3: {"n": 3}})
+    planned, desk = site.newest(), Desk()
+    outlook = prepare(planned, ledger, SETS, Guards(), {"desk": desk}, time, AS_OF)
+    site.publish("v2", {1: {"n": 1}, 3: {"n": 33}})  # 2 withdrew its consent, 3 is told differently now
+    checks = Checks(Recheck(site.link, planned).withdrawn)
+    (tally,) = work(outlook.plan_id, {"desk": desk}, ledger, time, Budget(60), rng=rng, checks=checks)
+    assert desk.sent == ['{"n":1}']
+    assert (tally.acknowledged, tally.withdrawn, tally.waiting) == (1, 2, 0)
+    assert "no longer wants it" in ledger.snapshot()["a0002"].reason
+
+
+def test_what_expires_while_it_waits_is_not_sent(ledger: Ledger, time: Any, rng: Any, action: Any) -> None:
+    late = action(1, destination="desk", expires_at=time.now() + timedelta(seconds=30))
+    ledger.enqueue([late], time.now(), "p")
+    ledger.open_plan("p")
+    time.pause(31)
+    desk = Desk()
+    (tally,) = work("p", {"desk": desk}, ledger, time, Budget(60), rng=rng)
+    assert (desk.sent, tally.withdrawn) == ([], 1)
+
+
+def test_outside_its_window_nothing_leaves_and_the_tally_says_so(site: Site, sync: Any, time: Any) -> None:
+    site.publish("v1", {1: {"n": 1}})
+    desk = Desk()
+    closed = Checks(windows={"desk": Window.parse("08:00-09:00")})  # the test's wall clock shows midnight
+    _, (tally,) = sync(desk, checks=closed)
+    assert (desk.sent, tally.waiting) == ([], 1)
+    assert "Outside its send window" in tally.stopped
+    time.pause(8 * 3600)
+    sync(desk, checks=closed)
+    assert len(desk.sent) == 1
+
+
+def test_an_unknown_outcome_of_what_nobody_wants_any_more_is_never_sent_again(
+    site: Site, sync: Any, ledger: Ledger
+) -> None:
+    site.publish("v1", {1: {"n": 1}})
+    (wanted,) = read_desired(site.link)
+    ledger.enqueue([wanted], AS_OF)
+    ledger.intend([wanted], AS_OF)
+    ledger.heal(AS_OF)
+    site.publish("v2", {})
+    desk = Desk()
+    outlook, (tally,) = sync(desk)
+    assert (desk.sent, tally.withdrawn, verdicts(outlook)) == ([], 1, {"resumed": 1})
+    assert ledger.snapshot()["a0001"].state is State.UNKNOWN
+
+
+def test_a_file_that_is_missing_or_holds_nonsense_is_a_sentence(site: Site, ledger: Ledger) -> None:
+    with pytest.raises(DesiredError, match="There is no published file"):
+        site.newest()
+    site.publish("v1", {1: "no json"})
+    with pytest.raises(DesiredError, match="the payload of action a0001 is not JSON"):
+        look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)

@@ -1,0 +1,152 @@
+"""What goes over the wire, and what comes back when it is not what was hoped for."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from activation.addresses import checked_addresses, is_public
+from activation.errors import LimitedError, NotSentError, OutcomeUnknownError, StoppedError
+from activation.transport import ANSWER_BYTES, REASON_LENGTH, Redactor, Transport, parse_retry_after
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[bytes], Transport]]:
+    """A server that answers every connection with these bytes and hangs up."""
+    listeners: list[socket.socket] = []
+
+    def start(answer: bytes) -> Transport:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return
+                with client:
+                    client.recv(65536)
+                    try:
+                        client.sendall(answer)
+                    except OSError:
+                        continue
+
+        threading.Thread(target=serve, daemon=True).start()
+        return Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", secrets=("hunter2",), read_seconds=1.0)
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+def http(status: str, body: bytes = b"", *headers: str) -> bytes:
+    head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers])
+    return head.encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", OutcomeUnknownError),
+        (b"nonsense\r\n\r\n", OutcomeUnknownError),
+        (http("200 OK", b"{}")[:-1], OutcomeUnknownError),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n{}", OutcomeUnknownError),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (ANSWER_BYTES + 70_000), OutcomeUnknownError),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", OutcomeUnknownError),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-Pad: 1\r\n" * 300 + b"\r\n", OutcomeUnknownError),
+        (http("503 Busy", b"hunter2 ann@acme.example"), OutcomeUnknownError),
+        (http("408 Timeout"), OutcomeUnknownError),
+        (http("429 Slow", b"{}", "Retry-After: 7"), LimitedError),
+        (http("401 No", b"hunter2"), StoppedError),
+        (http("302 Elsewhere", b"", "Location: http://169.254.169.254/"), StoppedError),
+    ],
+)
+def test_an_answer_that_is_none_says_whether_the_request_can_have_arrived(
+    answering: Any, answer: bytes, error: type[Exception]
+) -> None:
+    transport = answering(answer)
+    with pytest.raises(error) as said:
+        transport.post("/x", b'{"email":"bob@acme.example"}')
+    transport.close()
+    for private in ("hunter2", "@acme.example"):
+        assert private not in repr(said.value)
+
+
+def test_what_the_vendor_asks_for_reaches_the_courier(answering: Any) -> None:
+    with pytest.raises(LimitedError) as said:
+        answering(http("429 Slow", b"{}", "Retry-After: 7")).post("/x", b"{}")
+    assert said.value.retry_after == 7
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None), ("7", 7.0), ("1.5", 1.5), ("-3", 0.0), ("soon", None), ("inf", None), ("nan", None),
+        ("Sun, 01 Nov 2026 06:02:00 GMT", 120.0), ("Sun, 01 Nov 2026 05:00:00 GMT", 0.0),
+    ],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date_or_nothing(value: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.1.2.3", "224.0.0.1",
+        "255.255.255.255", "::1", "fe80::1%eth0", "fc00::1", "::ffff:10.0.0.1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
+    ],
+)  # fmt: skip
+def test_a_name_that_leads_into_a_private_network_is_refused_unless_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    assert not is_public(address)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 443)) for each in ("93.184.215.14", address)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: found)
+    with pytest.raises(StoppedError, match="private network"):
+        checked_addresses("hook.example", 443, allow_private=False)
+    assert address in checked_addresses("hook.example", 443, allow_private=True)
+
+
+def test_the_address_that_was_checked_is_the_one_that_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that resolves to something harmless first and to the metadata service later gets nowhere."""
+    answers = iter(["93.184.215.14", "169.254.169.254"])
+    tried: list[Any] = []
+
+    def resolve(*_args: Any, **_kwargs: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 443))]
+
+    def connect(address: Any, *_args: Any) -> Any:
+        tried.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    transport = Transport("https://hook.example", secrets=())
+    with pytest.raises(NotSentError):
+        transport.post("/x", b"{}")
+    assert tried == [("93.184.215.14", 443)]
+
+
+def test_a_name_that_is_none_surely_got_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: Any, **_kwargs: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known: secret.example")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(NotSentError, match=r"cannot be resolved \(gaierror\)"):
+        Transport("https://secret.example", secrets=()).post("/x", b"{}")
+
+
+def test_words_are_short_and_hold_neither_secrets_nor_addresses() -> None:
+    said = Redactor(("s3cret", "s3cret-longer"))("s3cret-longer s3cret to ann.b+c@acme.co.uk " + "x" * 9_999)
+    assert said.startswith("[secret] [secret] to [address] ")
+    assert len(said) == REASON_LENGTH

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from activation.actions import Action, Outcome, State
+from activation.deliver import Budget, deliver
+from activation.destinations import Basics
+from activation.errors import OutcomeUnknownError
+from activation.ledger import Ledger, Result
+from activation.pacing import Rate, Retry
+from activation.plan import Policy, Verdict, plan
+from activation.tally import Tally
+from activation.upkeep import Health, Thresholds, alarms, dead_letters, drop, forget, health, retry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
+POLICIES = {"customerio": Policy(live=True, resends_changes=False)}
+
+
+class Deaf(Basics):
+    """Takes requests and never answers."""
+
+    name = "customerio"
+    rate = Rate(1000, 1000)
+    concurrency = 1
+
+    def send(self, actions: Sequence[Action]) -> list[Outcome]:
+        del actions
+        raise OutcomeUnknownError("No answer.")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def rejected(ledger: Ledger, action: Any) -> list[Action]:
+    """Three deliveries that the vendor refused."""
+    actions = [action(number) for number in range(1, 4)]
+    ledger.enqueue(actions, AS_OF)
+    ledger.intend(actions, AS_OF)
+    ledger.record([Result(each, Outcome.rejected("no such person", 422)) for each in actions], AS_OF)
+    return actions
+
+
+def verdicts(ledger: Ledger, actions: list[Action]) -> list[Verdict]:
+    return [each.verdict for each in plan(actions, ledger.snapshot(), POLICIES, AS_OF)]
+
+
+def test_dead_letters_keep_the_vendors_words_and_a_person_decides(ledger: Ledger, rejected: list[Action]) -> None:
+    letters = dead_letters(ledger)
+    assert {letter.reason for letter in letters} == {"no such person"}
+    assert retry(ledger, [rejected[0].action_id], AS_OF) == 1
+    assert drop(ledger, [rejected[1].action_id, "unheard of"], AS_OF) == 1
+    assert [letter.action_id for letter in dead_letters(ledger, "customerio")] == [rejected[2].action_id]
+    assert dead_letters(ledger, "make") == []
+    assert verdicts(ledger, rejected) == [Verdict.RESUMED, Verdict.BLOCKED, Verdict.BLOCKED]
+    assert retry(ledger, [rejected[1].action_id], AS_OF) == 0  # dropped is dropped
+
+
+@pytest.mark.parametrize("bound", [{"total_attempts": 4}, {"total_seconds": 5.0}])
+def test_attempts_and_age_are_capped_and_end_as_a_dead_letter_that_says_what_is_not_known(
+    ledger: Ledger, time: Any, rng: Any, action: Any, bound: dict[str, Any]
+) -> None:
+    wanted = [action(1)]
+    for _ in range(12):
+        planned = plan(wanted, ledger.snapshot(), POLICIES, AS_OF)
+        deliver(planned, {"customerio": Deaf()}, ledger, time, Budget(60, Retry(attempts=2, base=1, **bound)), rng=rng)
+        time.pause(3600)
+    (letter,) = dead_letters(ledger)
+    assert letter.state == State.DEAD
+    assert "Given up after" in letter.reason
+    assert "Whether it arrived is unknown." in letter.reason
+    assert letter.attempt_count < 12
+    retry(ledger, [letter.action_id], AS_OF)
+    (entry,) = ledger.snapshot().values()
+    assert entry.state is State.UNKNOWN  # so it is resolved before it is sent again
+    before = entry.attempt_count
+    planned = plan(wanted, ledger.snapshot(), POLICIES, AS_OF)
+    deliver(planned, {"customerio": Deaf()}, ledger, time, Budget(60, Retry(attempts=2, base=1, **bound)), rng=rng)
+    assert ledger.snapshot()[wanted[0].action_id].attempt_count > before
+
+
+def test_a_forgotten_customer_leaves_no_byte_behind(ledger: Ledger, action: Any) -> None:
+    secret = "ann.private@acme.example"
+    theirs = [
+        action(number, customer_id="c_ann", payload=f'{{"email":"{secret}","event_name":"e{number}"}}')
+        for number in (1, 2)
+    ]
+    other = action(3)
+    ledger.enqueue([*theirs, other], AS_OF)
+    ledger.intend([theirs[0]], AS_OF)
+    ledger.record([Result(theirs[0], Outcome.acknowledged(f"ref {secret}"))], AS_OF)
+    assert forget(ledger, "c_ann", AS_OF) == 2
+    states = {key: entry.state for key, entry in ledger.snapshot().items()}
+    assert states == {
+        theirs[0].action_id: State.ACKNOWLEDGED,
+        theirs[1].action_id: State.DROPPED,
+        other.action_id: State.PLANNED,
+    }
+    for path in ledger.path.parent.glob("ledger.sqlite*"):
+        assert secret.encode() not in path.read_bytes(), path.name
+    assert verdicts(ledger, theirs) == [Verdict.UNCHANGED, Verdict.BLOCKED]
+
+
+def test_health_counts_what_is_stuck_and_alarms_name_it(ledger: Ledger, rejected: list[Action], action: Any) -> None:
+    waiting = action(9)
+    ledger.enqueue([waiting], AS_OF, "p")
+    ledger.open_plan("p")
+    with ledger.step("customerio", "w", "p") as step:
+        ids = {each.action.action_id for each in step.claim(1, 1000.0)}
+        step.intend(sorted(ids), AS_OF, 1000.0, ids)
+        step.record([Result(waiting, Outcome.waiting("busy"), 2000.0)], AS_OF)
+    found = health(ledger, 1000.0 + 30 * 3600)
+    assert found == Health(dead=len(rejected), open=1, oldest_seconds=30 * 3600.0)
+    tally = Tally("customerio", acknowledged=5, rejected=3, stopped="It refused our credentials.")
+    tally.blame("no such person")
+    said = alarms([tally], found, Thresholds(failure_share=0.1, dead_letters=2, age_hours=24))
+    assert len(said) == 4
+    assert "refused 3 of 8 deliveries, most often with: no such person" in said[0]
+    assert alarms([Tally("make", acknowledged=100, rejected=1)], Health(0, 0, 0.0), Thresholds()) == []
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path: Any, action: Any) -> None:
+    import sqlite3  # noqa: PLC0415
+
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "create table deliveries (action_id text primary key, destination text not null, object text not null,"
+            " action text not null, customer_id text not null, occurrence_id text not null,"
+            " occurred_at datetime not null,"
+            " expires_at datetime, priority integer not null, state text not null, payload text not null,"
+            " payload_hash text not null, acknowledged_hash text, vendor_reference text,"
+            " reason text not null default '', attempt_count integer not null default 0,"
+            " first_planned_at datetime not null, acknowledged_at datetime, not_before datetime,"
+            " updated_at datetime not null)"
+        )
+    old = Ledger(path)
+    old.enqueue([action(1)], AS_OF + timedelta(days=1))
+    assert [entry.state for entry in old.snapshot().values()] == [State.PLANNED]
+    old.close()
