@@ -29,8 +29,7 @@ install: $(VENV)/.installed .dlt/secrets.toml ## create .venv and install the lo
 install-dev: install $(VENV)/.installed-dev ## the same plus linters and test tools
 
 run: install ## the whole job once: sandbox up, four silos in, one customer table, governed actions out
-	@$(BIN)/lifecycle sandbox up
-	@$(BIN)/lifecycle run
+	@$(BIN)/lifecycle run --sandbox
 
 stop: ## stop the sandbox
 	@$(BIN)/lifecycle sandbox down

@@ -12,7 +12,7 @@ import requests
 import typer
 from rich.console import Console
 
-from lifecycle import dbt, delivery, report, run, settings
+from lifecycle import delivery, report, run, settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.explain import explain_app
 from sandbox.world.parameters import WorldParameters
@@ -69,11 +69,7 @@ def sandbox_serve() -> None:
 def sandbox_up(as_json: Json = False) -> None:
     """Start the sandbox in the background, making its world first if there is none. Does nothing if it runs."""
     with answering(as_json=as_json) as progress:
-        from sandbox.serve import ensure_running  # noqa: PLC0415
-
-        places = settings.places()
-        _ensure_world(places, progress)
-        url = ensure_running(places.data_dir, _port())
+        url = _serve(settings.places(), progress)
         say({"url": url}, f"The sandbox serves at {url}.", as_json=as_json)
 
 
@@ -156,12 +152,8 @@ def build_command(
 ) -> None:
     """Compute every model as of the last ingest, and test it."""
     with answering(as_json=as_json) as progress:
-        with (
-            run.started("build", progress, is_new=False) as this,
-            progress.step("build"),
-            dbt.start(this.places, inherited=(this.lock,)) as models,
-        ):
-            built = run.build(this, models, ("--select", select) if select else ())
+        with run.started("build", progress, is_new=False, builds=True) as this, progress.step("build"):
+            built = run.build(this, ("--select", select) if select else ())
         failed = [f"{node.name}: {node.message}" for node in built.failed]
         if built.problem:
             failed.insert(0, built.problem)
@@ -200,10 +192,18 @@ def publish_command(as_json: Json = False) -> None:
 
 
 @app.command("run")
-def run_command(as_json: Json = False) -> None:
+def run_command(
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Start the sandbox first, if it does not run.")] = False,
+    as_json: Json = False,
+) -> None:
     """The whole job once: ingest, build, gate, publish, activate."""
     with answering(as_json=as_json) as progress:
-        with run.started("run", progress, is_new=True) as this:
+
+        def prepare(places: settings.Places) -> None:
+            if sandbox:
+                _serve(places, progress)
+
+        with run.started("run", progress, is_new=True, builds=True, prepare=prepare) as this:
             summary = run.everything(this)
             found = report.read(this.places)
         if as_json:
@@ -225,6 +225,14 @@ def status_command(as_json: Json = False) -> None:
             print(json.dumps(found.as_json()))  # noqa: T201
         else:
             report.show(found, report.console())
+
+
+def _serve(places: settings.Places, progress: Lines) -> str:
+    """Make the sandbox's world if there is none, and serve it in the background; its address."""
+    from sandbox.serve import ensure_running  # noqa: PLC0415
+
+    _ensure_world(places, progress)
+    return ensure_running(places.data_dir, _port())
 
 
 def _port() -> int:

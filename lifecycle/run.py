@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from lifecycle import activate, alerts, clock, closed_months, dbt, gate, publish
 from lifecycle.lock import held
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ingest.pipeline import SourceResult
     from lifecycle.activate import Activation
@@ -42,7 +42,7 @@ class Run:
     run_id: str
     as_of: datetime
     progress: Progress
-    lock: int
+    models: dbt.Child | None = None
 
 
 @dataclass(slots=True)
@@ -73,8 +73,18 @@ class Summary:
 
 
 @contextmanager
-def started(command: str, progress: Progress, *, is_new: bool) -> Iterator[Run]:
+def started(
+    command: str,
+    progress: Progress,
+    *,
+    is_new: bool,
+    builds: bool = False,
+    prepare: Callable[[Places], None] | None = None,
+) -> Iterator[Run]:
     """Take the lock and find out where the run stands: now if it is new, else where the last one stood.
+
+    Of a run that `builds`, dbt reads the project from here on, while silos are waited for. `prepare` is what has to be
+    done before the clock can be asked.
 
     Raises:
         HeldError: if another one is at work.
@@ -86,13 +96,16 @@ def started(command: str, progress: Progress, *, is_new: bool) -> Iterator[Run]:
     run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     with held(places.lock, run_id, command) as lock:
         settings.check_all()
-        if is_new:
-            as_of = clock.as_of()
-            _stand_no_earlier(places, as_of)
-        else:
-            run_id, as_of = _last_run(places)
-        _tidy(places)
-        yield Run(places, run_id, as_of, progress, lock)
+        with dbt.start(places, inherited=(lock,)) if builds else nullcontext() as models:
+            if prepare is not None:
+                prepare(places)
+            if is_new:
+                as_of = clock.as_of()
+                _stand_no_earlier(places, as_of)
+            else:
+                run_id, as_of = _last_run(places)
+            _tidy(places)
+            yield Run(places, run_id, as_of, progress, models)
 
 
 @contextmanager
@@ -112,12 +125,10 @@ def everything(run: Run) -> Summary:
     """The whole job. What fails on the way is in the summary; only what makes going on pointless is raised."""
     summary = Summary(run.run_id, run.as_of)
     run.progress.note(f"{run.run_id} stands at {run.as_of:%Y-%m-%d %H:%M} UTC")
-    # dbt reads the project while the silos are waited for
-    with dbt.start(run.places, inherited=(run.lock,)) as models:
-        with run.progress.step("ingest"):
-            summary.sources = ingest(run)
-        with run.progress.step("build"):
-            built = build(run, models)
+    with run.progress.step("ingest"):
+        summary.sources = ingest(run)
+    with run.progress.step("build"):
+        built = build(run)
     with run.progress.step("gate"):
         summary.verdict = judge(run, built)
     if not summary.verdict.is_open:
@@ -147,11 +158,17 @@ def ingest(run: Run, sources: Sequence[str] | None = None) -> list[SourceResult]
     return results
 
 
-def build(run: Run, models: dbt.Child, arguments: Sequence[str] = ()) -> dbt.Build:
-    """Every model and data test at the run's as_of. What dbt said is kept for a later `gate`."""
+def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
+    """Every model and data test at the run's as_of. What dbt said is kept for a later `gate`.
+
+    Raises:
+        ValueError: if the run was not started as one that builds.
+    """
+    if run.models is None:
+        raise ValueError("This run was started without dbt.")
     with warehouse(run.places) as connection:
         tables.create_missing(connection)
-    built = models.build(run.progress, arguments=arguments)
+    built = run.models.build(run.progress, arguments=arguments)
     kept = {"run_id": run.run_id, **asdict(built)}
     (run.places.dbt / "build.json").write_text(json.dumps(kept), encoding="utf-8")
     failed = built.failed
@@ -239,7 +256,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         # before the flip, so that no id is ever shown without being remembered
         published_identities.remember(connection, run.run_id, run.as_of)
         try:
-            publish.publish(connection, name, run.places, version, relations, run.progress)
+            publish.publish(connection, name, run.places, version, run.progress)
         except publish.PublishError as error:
             ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
             raise

@@ -50,7 +50,7 @@ def published(places: Places, fill: Any, progress: Any) -> Places:
     fill(customers=2, actions=3)
     with duckdb.connect(str(places.warehouse)) as connection:
         connection.execute(MARTS)
-        publish.publish(connection, "warehouse", places, "v1", publish.measure(connection, "warehouse"), progress)
+        publish.publish(connection, "warehouse", places, "v1", progress)
     ledger = Ledger(places.ledger)
     action = Action("a", "zendesk", "tickets", "escalate", "c_1", "o", AS_OF, None, 1, "{}")
     ledger.enqueue([action], AS_OF)
@@ -86,7 +86,7 @@ def test_every_figure_comes_from_what_is_published(published: Places) -> None:
 def test_a_mart_that_is_not_there_leaves_its_place_empty(published: Places, progress: Any) -> None:
     with duckdb.connect(str(published.warehouse)) as connection:
         connection.execute("drop table marts.channel_economics; drop table marts.customer_identities")
-        publish.publish(connection, "warehouse", published, "v2", publish.measure(connection, "warehouse"), progress)
+        publish.publish(connection, "warehouse", published, "v2", progress)
     text = shown(published)
     assert "content" not in text
     assert "Version v2" in text
