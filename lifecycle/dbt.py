@@ -188,8 +188,8 @@ def _child(order: dict[str, Any]) -> None:
 def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 - takes seconds, and only the child needs it
 
-    # dbt holds the whole project in memory, and with the usual thresholds the collector walks it again and again: a sixth
-    # of a build's time for cycles that hardly exist
+    # dbt holds the whole project in memory, and with the usual thresholds the collector walks it again and again: a
+    # sixth of a build's time for cycles that hardly exist
     gc.set_threshold(100_000, 20, 50)
     say("progress", text="reading the project")
     quiet = [
