@@ -175,7 +175,7 @@ def shortest_chains(start: str, links: Sequence[Link]) -> dict[str, Chain]:
     row order.
     """
     neighbours: defaultdict[str, list[tuple[str, Link]]] = defaultdict(list)
-    for link in links:
+    for link in sorted(links, key=repr):  # links that tie in everything above are taken in the order of what they say
         neighbours[link.from_node].append((link.to_node, link))
         neighbours[link.to_node].append((link.from_node, link))
     found: dict[str, Chain] = {}

@@ -68,7 +68,7 @@ valued as (
                 order by month_of_tenure
             ),
             0
-        ) as effective_customers
+        ) as customers_known_as_well
     from survival
     group by channel
 
@@ -92,6 +92,11 @@ tails as (
 
 select
     valued.*,
+    -- the stand-in months of a small channel may claim more customers than there are
+    case
+        when valued.customers_known_as_well is not null
+            then least(valued.customers_known_as_well, valued.customers)
+    end as effective_customers,
     parameters.alpha as sbg_alpha,
     parameters.beta as sbg_beta,
     valued.survival_at_horizon * valued.tail_mean_margin_cents * tails.discounted_months as ltv_tail_cents
