@@ -156,7 +156,12 @@ single as (
     inner join records on statements.record_key = records.record_key
     qualify row_number() over (
         partition by statements.record_key, statements.account_node
-        order by statements.method_rank asc, statements.weight desc, statements.membership_method asc
+        order by
+            statements.method_rank asc,
+            statements.weight desc,
+            statements.membership_method asc,
+            statements.first_seen_at asc nulls last,
+            statements.last_seen_at asc nulls last
     ) = 1
 
 )
