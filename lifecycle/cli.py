@@ -14,6 +14,7 @@ from rich.console import Console
 
 from lifecycle import delivery, report, run, settings
 from lifecycle.answering import Json, answering, say
+from lifecycle.check import check
 from lifecycle.explain import explain_app
 from sandbox.world.parameters import WorldParameters
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 sandbox_app = typer.Typer(help="The four silos and the four destinations on this machine.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(explain_app, name="explain")
+app.command("check")(check)
 delivery.register(app)
 
 FAULT = '{"vendor": "stripe", "kind": "silo_down"}'
