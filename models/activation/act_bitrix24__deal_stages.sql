@@ -6,12 +6,9 @@ with
 
 due as (
 
-    select * from {{ ref('int_actions__decided') }}
+    select * from {{ ref('int_actions__described') }}
     where
-        decision = 'permitted'
-        and is_open
-        and not is_sent
-        and destination = 'bitrix24'
+        destination = 'bitrix24'
         and object = 'deal_stages'
 
 ),
@@ -35,14 +32,14 @@ select
     due.occurred_at,
     due.decided_at,
     due.expires_at,
-    cast(due.priority as integer) as priority,
-    cast(due.template_version as integer) as template_version,
+    due.priority,
+    due.template_version,
     case
         when stages.stage_id is null
             then {{ as_json_text(json_object([
                 ['deal_id', 'due.crm_deal_id'],
                 ['fields', json_object([
-                    ['ufCrmLifecycleState', 'due.state_at_decision'],
+                    ['ufCrmLifecycleState', 'due.lifecycle_state'],
                     ['ufCrmLifecycleAction', 'due.action'],
                 ])],
             ])) }}
@@ -50,7 +47,7 @@ select
             ['deal_id', 'due.crm_deal_id'],
             ['fields', json_object([
                 ['stageId', 'stages.stage_id'],
-                ['ufCrmLifecycleState', 'due.state_at_decision'],
+                ['ufCrmLifecycleState', 'due.lifecycle_state'],
                 ['ufCrmLifecycleAction', 'due.action'],
             ])],
         ])) }}

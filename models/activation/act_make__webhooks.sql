@@ -5,60 +5,49 @@ with
 
 due as (
 
-    select * from {{ ref('int_actions__decided') }}
+    select * from {{ ref('int_actions__described') }}
     where
-        decision = 'permitted'
-        and is_open
-        and not is_sent
-        and destination = 'make'
+        destination = 'make'
         and object = 'webhooks'
-
-),
-
-context as (
-
-    select * from {{ ref('int_action_context__described') }}
 
 )
 
 select
-    due.action_id,
-    due.customer_id,
-    due.action,
-    due.destination,
-    due.object,
-    due.occurrence_id,
-    due.occurred_at,
-    due.decided_at,
-    due.expires_at,
-    cast(due.priority as integer) as priority,
-    cast(due.template_version as integer) as template_version,
+    action_id,
+    customer_id,
+    action,
+    destination,
+    object,
+    occurrence_id,
+    occurred_at,
+    decided_at,
+    expires_at,
+    priority,
+    template_version,
     {{ as_json_text(json_object([
-        ['type', 'due.template'],
-        ['timestamp', iso_utc('due.occurred_at')],
+        ['type', 'template'],
+        ['timestamp', iso_utc('occurred_at')],
         ['data', json_object([
-            ['action_id', 'due.action_id'],
-            ['action', 'due.action'],
-            ['template_version', 'due.template_version'],
-            ['urgency', 'due.urgency'],
-            ['customer_id', 'due.customer_id'],
-            ['account_id', 'context.account_id'],
-            ['customer_name', 'context.customer_name'],
-            ['lifecycle_state', 'due.state_at_decision'],
-            ['state_since', iso_utc('context.state_since')],
-            ['state_owner_team', 'context.state_owner_team'],
-            ['reason', 'context.trigger_meaning'],
-            ['proof_count', 'context.proof_count'],
-            ['proving_event_ids', 'context.proving_event_ids'],
-            ['plan', 'context.plan'],
-            ['seats', 'context.seats'],
-            ['mrr_usd', 'context.mrr'],
-            ['events_7d', 'context.events_7d'],
-            ['active_days_28d', 'context.active_days_28d'],
-            ['tickets_28d', 'context.tickets_28d'],
+            ['action_id', 'action_id'],
+            ['action', 'action'],
+            ['template_version', 'template_version'],
+            ['urgency', 'urgency'],
+            ['customer_id', 'customer_id'],
+            ['account_id', 'account_id'],
+            ['customer_name', 'customer_name'],
+            ['lifecycle_state', 'lifecycle_state'],
+            ['state_since', iso_utc('state_since')],
+            ['state_owner_team', 'state_owner_team'],
+            ['reason', 'trigger_meaning'],
+            ['proof_count', 'proof_count'],
+            ['proving_event_ids', 'proving_event_ids'],
+            ['plan', 'plan'],
+            ['seats', 'seats'],
+            ['mrr_usd', 'mrr'],
+            ['events_7d', 'events_7d'],
+            ['active_days_28d', 'active_days_28d'],
+            ['tickets_28d', 'tickets_28d'],
         ])],
     ])) }} as payload,
     {{ definition_version() }} as definition_version
 from due
-inner join context
-    on due.action_id = context.action_id

@@ -6,46 +6,35 @@ with
 
 due as (
 
-    select * from {{ ref('int_actions__decided') }}
+    select * from {{ ref('int_actions__described') }}
     where
-        decision = 'permitted'
-        and is_open
-        and not is_sent
-        and destination = 'zendesk'
+        destination = 'zendesk'
         and object = 'tickets'
-
-),
-
-context as (
-
-    select * from {{ ref('int_action_context__described') }}
 
 )
 
 select
-    due.action_id,
-    due.customer_id,
-    due.action,
-    due.destination,
-    due.object,
-    due.occurrence_id,
-    due.occurred_at,
-    due.decided_at,
-    due.expires_at,
-    cast(due.priority as integer) as priority,
-    cast(due.template_version as integer) as template_version,
+    action_id,
+    customer_id,
+    action,
+    destination,
+    object,
+    occurrence_id,
+    occurred_at,
+    decided_at,
+    expires_at,
+    priority,
+    template_version,
     {{ as_json_text(json_object([
-        ['subject', "'[' || due.owner_team || '] ' || due.title || ': ' || context.customer_name"],
-        ['comment', 'context.story'],
+        ['subject', "'[' || owner_team || '] ' || title || ': ' || customer_name"],
+        ['comment', 'story'],
         ['public', 'false'],
-        ['priority', 'due.urgency'],
+        ['priority', 'urgency'],
         ['type', "'task'"],
         ['tags', json_texts([
-            "'lifecycle_escalation'", 'due.action', "'state_' || due.state_at_decision", "'owner_' || due.owner_team",
+            "'lifecycle_escalation'", 'action', "'state_' || lifecycle_state", "'owner_' || owner_team",
         ])],
-        ['requester_email', 'due.recipient_email'],
+        ['requester_email', 'recipient_email'],
     ])) }} as payload,
     {{ definition_version() }} as definition_version
 from due
-inner join context
-    on due.action_id = context.action_id

@@ -1,4 +1,5 @@
--- One row per action that is due: what a person needs to know before acting, in words and numbers.
+-- One row per action that is due (permitted, still in time, not sent): the decision, and what a person needs to know
+-- before acting, in words and numbers. The act_ models take their rows from here and add only the payload.
 -- Everything is told as of the decision (whole days before it, signals and deliveries up to it), not as of the build:
 -- a retry on the next day must carry the same words, or the destination would take it for something else.
 
@@ -339,9 +340,23 @@ joined as (
 
     select
         due.action_id,
-        due.title,
-        due.decided_at,
         due.customer_id,
+        due.action,
+        due.destination,
+        due.object,
+        due.occurrence_id,
+        due.occurred_at,
+        due.decided_at,
+        due.expires_at,
+        cast(due.priority as integer) as priority,
+        cast(due.template_version as integer) as template_version,
+        due.template,
+        due.title,
+        due.urgency,
+        due.owner_team,
+        due.recipient_user_id,
+        due.recipient_email,
+        due.crm_deal_id,
         accounts.account_id,
         coalesce(customers.customer_name, due.customer_id) as customer_name,
         due.state_at_decision as lifecycle_state,
