@@ -1,4 +1,4 @@
-"""Why these records are one customer: the chain of evidence from its oldest member to each of the others."""
+"""Why these records are one customer, where it stands, and what each team may and may not do about it now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lifecycle import settings
 from lifecycle.answering import Json, answering, say
-from lifecycle.explain import evidence
+from lifecycle.explain import evidence, standing
 from lifecycle.report import console
 from lifecycle.run import CannotRunError
 
@@ -34,7 +34,7 @@ def explain_customer(
     warehouse: Warehouse = False,
     as_json: Json = False,
 ) -> None:
-    """Say which records are this customer, by which chain of evidence, and what was not believed."""
+    """Say which records are this customer and why, where it stands by which proof, and what may be done about it."""
     with answering(as_json=as_json):
         path = _file(from_warehouse=warehouse)
         with duckdb.connect(str(path), read_only=True) as connection:
@@ -42,6 +42,7 @@ def explain_customer(
             found = evidence.find(connection, subject)
             if len(found) == 1:
                 explained = evidence.gather(connection, found[0])
+                stands = standing.gather(connection, found[0].customer_id)
         if len(found) != 1:
             ids = [each.customer_id for each in found]
             text = f"Nobody is known as '{subject}'."
@@ -51,9 +52,13 @@ def explain_customer(
             say({"subject": subject, "customers": ids, "message": text}, text, as_json=as_json)
             raise typer.Exit(1)
         if as_json:
-            print(json.dumps(as_values(explained), default=str))  # noqa: T201
+            values = {**as_values(explained), "standing": asdict(stands) if stands else None}
+            print(json.dumps(values, default=str))  # noqa: T201
         else:
             show(explained)
+            console().print()
+            for line in standing.lines(stands) if stands else ():
+                console().print(line, markup=False, soft_wrap=True)
 
 
 def as_values(explained: Evidence) -> dict[str, Any]:

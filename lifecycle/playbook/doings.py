@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
 
 from lifecycle.playbook.declared import closest
 from lifecycle.playbook.machine import derived_region
+from lifecycle.playbook.sheets import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifecycle.playbook.sheets import Finding, Playbook, Row
+    from lifecycle.playbook.sheets import Playbook, Row
 
 SHARDS = 10_000
+DAY = 86_400
 
 
 def findings(playbook: Playbook) -> Iterator[Finding]:
@@ -23,6 +26,7 @@ def findings(playbook: Playbook) -> Iterator[Finding]:
     yield from _actions(playbook)
     yield from _caps(playbook)
     yield from _layers(playbook)
+    yield from _zones(playbook)
     yield from _behaviours(playbook)
     yield from _templates(playbook)
 
@@ -87,33 +91,60 @@ def _caps(playbook: Playbook) -> Iterator[Finding]:
     for rows in by_class.values():
         for narrow in rows:
             for wide in rows:
-                if wide.whole("within_hours") > narrow.whole("within_hours") > 0 and 0 < wide.whole(
+                if _seconds(wide) > _seconds(narrow) > 0 and 0 < wide.whole("max_actions") <= narrow.whole(
                     "max_actions"
-                ) <= narrow.whole("max_actions"):
+                ):
                     problem = f"It never holds anything back: row {wide.number} allows no more in a longer time."
                     yield narrow.finding("max_actions", problem, "Lower it, or remove one of the two rows.")
 
 
+def _seconds(cap: Row) -> int:
+    return DAY if cap["per"] == "calendar_day" else cap.whole("within_seconds")
+
+
 def _layers(playbook: Playbook) -> Iterator[Finding]:
-    """Shards of one layer belong to one group; an experiment in a layer takes a range that nobody else has."""
-    for row in playbook.rows("holdouts"):
-        if row.whole("last_shard") - row.whole("first_shard") + 1 > SHARDS // 2:
-            problem = "More than half of all customers would be left alone."
-            yield row.finding("last_shard", problem, "Narrow the range.")
+    """Shards of one layer belong to one experiment, and all of them are drawn with one salt that is the layer's own."""
     actions = playbook.by("actions", "action")
-    rows = playbook.rows("experiment_layers")
+    rows = playbook.rows("holdouts")
     for index, row in enumerate(rows):
         for other in rows[:index]:
-            overlaps = row.whole("first_shard") <= other.whole("last_shard") and other.whole(
-                "first_shard"
-            ) <= row.whole("last_shard")
-            if row["layer"] == other["layer"] and overlaps:
-                problem = f"It overlaps with row {other.number} ('{other['action']}') in layer '{row['layer']}'."
-                yield row.finding("first_shard", problem, "Give each experiment of a layer shards of its own.")
+            if row["layer"] == other["layer"] and _overlap(row, other):
+                problem = f"Its shards overlap with row {other.number} in layer '{row['layer']}'."
+                yield row.finding("first_shard", problem, "Give each row of a layer shards of its own.")
+            if (row["layer"] == other["layer"]) != (row["salt"] == other["salt"]):
+                problem = f"Row {other.number} has layer '{other['layer']}' with salt '{other['salt']}'."
+                yield row.finding("salt", problem, "A layer has one salt, and no other layer has the same.")
+            if row["action"] and row["action"] == other["action"]:
+                problem = f"'{row['action']}' has customers of row {other.number} already."
+                yield row.finding("action", problem, "An experiment is in one layer, with one range.")
+        if not row["action"] and row.whole("last_shard") - row.whole("first_shard") + 1 > SHARDS // 2:
+            problem = "More than half of all customers would be left alone."
+            yield row.finding("last_shard", problem, "Narrow the range.")
         action = actions.get(row["action"])
         if action is not None and action["mode"] != "experiment":
-            problem = f"'{row['action']}' is not an experiment (mode {action['mode']}) and takes shards from others."
+            problem = f"'{row['action']}' is no experiment (mode {action['mode']}) and keeps customers from others."
             yield row.finding("action", problem, "Remove the row, or set the mode to experiment.")
+    if not any(row["layer"] == "global" for row in rows):
+        file = playbook.sheets["holdouts"].file
+        fix = "Add a row with layer global and no action; without it no effect can be told from chance."
+        yield Finding(file, 0, "layer", "There is no global holdout.", fix)
+
+
+def _overlap(row: Row, other: Row) -> bool:
+    starts_before = row.whole("first_shard") <= other.whole("last_shard")
+    return starts_before and other.whole("first_shard") <= row.whole("last_shard")
+
+
+def _zones(playbook: Playbook) -> Iterator[Finding]:
+    rows = playbook.rows("time_zones")
+    known = available_timezones() if rows else set()
+    for row in rows:
+        if row["time_zone"] and row["time_zone"] not in known:
+            problem = f"'{row['time_zone']}' is no time zone."
+            yield row.finding("time_zone", problem, closest(row["time_zone"], known))
+    if not any(row["customer_id"] == "*" for row in rows):
+        file = playbook.sheets["time_zones"].file
+        yield Finding(file, 0, "customer_id", "There is no row for everybody else.", "Add one with customer_id *.")
 
 
 def _behaviours(playbook: Playbook) -> Iterator[Finding]:

@@ -103,8 +103,12 @@ def _initial_states(playbook: Playbook) -> Iterator[Finding]:
 def _walks(playbook: Playbook) -> Iterator[Finding]:
     """Every state can be reached from the initial one, and left unless it is final."""
     steps: defaultdict[str, set[str]] = defaultdict(set)
-    for start, end, _ in edges(playbook):
-        steps[start].add(end)
+    ways_out: defaultdict[str, set[str]] = defaultdict(set)
+    for start, end, row in edges(playbook):
+        ways_out[start].add(end)
+        # whoever resumes a state has been in it before, so that is no way to reach it
+        if row["to_state"] != RESUME:
+            steps[start].add(end)
     for states in moving_regions(playbook).values():
         reached = {row["state"] for row in states if row.is_true("is_initial")}
         waiting = list(reached)
@@ -113,7 +117,7 @@ def _walks(playbook: Playbook) -> Iterator[Finding]:
                 reached.add(state)
                 waiting.append(state)
         for row in states:
-            out = steps[row["state"]] - {row["state"]}
+            out = ways_out[row["state"]] - {row["state"]}
             if row["state"] not in reached:
                 fix = "Add a row to lifecycle_transitions that leads to it, or remove the state."
                 yield row.finding("state", f"'{row['state']}' cannot be reached from the initial state.", fix)

@@ -45,24 +45,59 @@ sent as (
 
 ),
 
+zones as (
+
+    select
+        customer_id,
+        time_zone
+    from {{ ref('time_zones') }}
+
+),
+
+elsewhere as (
+
+    select time_zone
+    from zones
+    where customer_id = '*'
+
+),
+
+placed as (
+
+    select
+        due.*,
+        coalesce(zones.time_zone, elsewhere.time_zone) as time_zone
+    from due
+    cross join elsewhere
+    left join zones
+        on due.customer_id = zones.customer_id
+
+),
+
 windows as (
 
     select
-        due.customer_id,
-        due.cap_class,
-        due.due_now,
+        placed.customer_id,
+        placed.cap_class,
+        placed.due_now,
         caps.max_actions,
-        caps.within_hours,
+        caps.per,
+        caps.within_seconds,
         count(sent.sent_at) as sent_in_window
-    from due
+    from placed
     inner join {{ ref('frequency_caps') }} as caps
-        on due.cap_class = caps.cap_class
+        on placed.cap_class = caps.cap_class
     left join sent
         on
-            due.customer_id = sent.customer_id
-            and due.cap_class = sent.cap_class
-            and sent.sent_at > {{ dbt.dateadd('hour', '-caps.within_hours', as_of()) }}
-    group by due.customer_id, due.cap_class, due.due_now, caps.max_actions, caps.within_hours
+            placed.customer_id = sent.customer_id
+            and placed.cap_class = sent.cap_class
+            and case caps.per
+                when 'rolling' then sent.sent_at > {{ dbt.dateadd('second', '-caps.within_seconds', as_of()) }}
+                else
+                    cast({{ local_time('sent.sent_at', 'placed.time_zone') }} as date)
+                    = cast({{ local_time(as_of(), 'placed.time_zone') }} as date)
+            end
+    group by placed.customer_id, placed.cap_class, placed.due_now, caps.max_actions, caps.per, caps.within_seconds
 
 )
 

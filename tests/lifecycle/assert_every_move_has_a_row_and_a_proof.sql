@@ -1,6 +1,6 @@
--- Guards lifecycle_state_history: every move is a row of lifecycle_transitions and is proven by an occurrence that
--- fired for this customer, at that instant, and was known no later than recorded. A state without proof is an
--- opinion.
+-- Guards lifecycle_state_history: every move of a region is a row of lifecycle_transitions and is proven by an
+-- occurrence that fired for this customer, at that instant, and was known no later than recorded. What is shown changes
+-- only with such a move. A state without proof is an opinion.
 
 with
 
@@ -26,10 +26,23 @@ proofs as (
     select * from {{ ref('signals') }}
     where outcome = 'fired'
 
+),
+
+-- what moved at all, by which occurrence
+moved as (
+
+    select distinct
+        customer_id,
+        proof_occurrence_id,
+        valid_from
+    from stays
+    where region != 'customer'
+
 )
 
 select
     stays.customer_id,
+    stays.region,
     stays.state_sequence,
     stays.previous_lifecycle_state,
     stays.entered_by_signal,
@@ -45,9 +58,14 @@ left join proofs
         stays.proof_occurrence_id = proofs.occurrence_id
         and stays.customer_id = proofs.customer_id
         and stays.entered_by_signal = proofs.signal_id
+left join moved
+    on
+        stays.customer_id = moved.customer_id
+        and stays.proof_occurrence_id = moved.proof_occurrence_id
+        and stays.valid_from = moved.valid_from
 where
-    transitions.to_state is null
-    or transitions.to_state not in (stays.lifecycle_state, 'resume')
+    moved.customer_id is null
+    or (stays.region != 'customer' and coalesce(transitions.to_state not in (stays.lifecycle_state, 'resume'), true))
     or proofs.occurrence_id is null
     or proofs.occurred_at != stays.valid_from
     or proofs.detected_at > stays.recorded_at

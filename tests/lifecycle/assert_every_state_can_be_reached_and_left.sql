@@ -4,9 +4,11 @@
 
 with recursive
 
+-- what is shown is derived from the regions that move; `lifecycle check` judges the rules for it
 states as (
 
     select * from {{ ref('lifecycle_states') }}
+    where region != 'customer'
 
 ),
 
@@ -15,13 +17,15 @@ edges as (
 
     select
         from_state,
-        to_state
+        to_state,
+        false as is_resumed
     from {{ ref('lifecycle_transitions') }}
     where to_state != 'resume'
     union
     select
         resumed.from_state,
-        interrupting.from_state as to_state
+        interrupting.from_state as to_state,
+        true as is_resumed
     from {{ ref('lifecycle_transitions') }} as resumed
     inner join {{ ref('lifecycle_transitions') }} as interrupting
         on resumed.from_state = interrupting.to_state
@@ -38,6 +42,8 @@ reached as (
     from reached
     inner join edges
         on reached.state = edges.from_state
+    -- whoever resumes a state has been in it before, so that is no way to reach it
+    where not edges.is_resumed
 
 ),
 

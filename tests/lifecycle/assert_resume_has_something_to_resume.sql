@@ -30,9 +30,9 @@ union all
 select
     from_state,
     signal_id,
-    'leaves its region' as fault
+    'leaves its region, or moves what is derived' as fault
 from transitions
-where from_region != to_region
+where from_region != to_region or from_region = 'customer'
 union all
 select
     state as from_state,

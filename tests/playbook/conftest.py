@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from lifecycle.playbook import sheets
 from tests.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -76,11 +77,12 @@ class Playbook:
         self.load_seeds()
 
     def load_seeds(self) -> None:
-        """Every seed of the playbook, with empty fields as null and types as DuckDB sees them, ids as text."""
-        for path in sorted((PROJECT / "seeds" / "playbook").glob("*.csv")):
-            self.connection.execute(
-                f"create or replace table seeds.{path.stem} as select * from read_csv(?, header = true)", [str(path)]
-            )
+        """Every seed of the playbook, with the declared types and empty fields as null."""
+        for sheet in sheets.read():
+            if sheets.is_playbook(sheet):
+                columns = ", ".join(f"{name} {kind}" for name, kind in sheet.types.items())
+                self.connection.execute(f"create or replace table seeds.{sheet.name} ({columns})")
+                self.connection.execute(f"copy seeds.{sheet.name} from '{PROJECT / sheet.file}' (header)")
 
     def fill(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Replace the rows of a table."""

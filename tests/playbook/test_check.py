@@ -13,6 +13,7 @@ from benchmarks.playbook_mutations import CHECK, LEAST, MUTATIONS, caught, corru
 from lifecycle.check import judge
 from lifecycle.cli import app
 from lifecycle.playbook import sheets
+from lifecycle.playbook.diagram import replaced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,3 +66,8 @@ def test_a_message_names_file_row_and_field_and_says_what_to_do(
     said = CliRunner().invoke(app, ["check"])
     assert said.exit_code == 1
     assert f"seeds/playbook/actions.csv, row {where + 1}, field signal_id: " in said.stdout
+
+
+def test_the_picture_in_the_docs_is_that_of_the_seeds(playbook: sheets.Playbook) -> None:
+    text = (sheets.PROJECT / "docs" / "playbook.md").read_text()
+    assert text == replaced(text, playbook), "run: python -m lifecycle.playbook.diagram docs/playbook.md"

@@ -1,4 +1,7 @@
-"""The state machine against a plain loop over the signals, with the transitions that the repository ships."""
+"""The state machine against a plain loop over the signals, with the transitions that the repository ships.
+
+Three regions move next to each other and one shown state is derived from them; the loop does both in one pass.
+"""
 
 from __future__ import annotations
 
@@ -17,37 +20,53 @@ DETECTED = (
 )
 
 Occurrence = tuple[str, str, str, str, datetime, datetime, str]
-Stay = tuple[str, int, str, "str | None", "str | None", datetime, "datetime | None"]
+Entry = tuple[str, "str | None", "str | None", datetime]
+Stay = tuple[str, str, int, str, "str | None", "str | None", datetime, "datetime | None"]
 
 
 def fold(customer: str, first_seen: datetime, occurrences: list[Occurrence], seeds: Any) -> list[Stay]:
-    """The stays of one customer: state by state, signal by signal."""
+    """The stays of one customer: region by region, signal by signal, and what is shown after each."""
     moves = {(row["from_state"], row["signal_id"]): row for row in seeds("lifecycle_transitions")}
     priority = {row["signal_id"]: int(row["priority"]) for row in moves.values()}
-    interrupts = {row["state"] for row in seeds("lifecycle_states") if row["is_interruption"] == "true"}
-    (state,) = (row["state"] for row in seeds("lifecycle_states") if row["is_initial"] == "true")
+    states = {row["state"]: row for row in seeds("lifecycle_states")}
+    now = {row["region"]: row["state"] for row in states.values() if row["is_initial"] == "true"}
     mine = [each for each in occurrences if each[1] == customer and each[3] == "fired" and each[0] in priority]
     mine.sort(key=lambda each: (each[4], priority[each[0]], each[0], each[2]))
-    entered: list[tuple[str, str | None, str | None, datetime]] = [
-        (state, None, None, min([first_seen, *(each[4] for each in mine)]))
-    ]
-    interrupted: list[str] = []
+    start = min([first_seen, *(each[4] for each in mine)])
+    entered: dict[str, list[Entry]] = {region: [(state, None, None, start)] for region, state in now.items()}
+    entered["customer"] = [(show(now, seeds), None, None, start)]
+    interrupted: dict[str, str] = {}
     for occurrence in mine:
-        move = moves.get((state, occurrence[0]))
-        if move is None:
-            continue
-        target = interrupted[0] if move["to_state"] == "resume" else move["to_state"]
-        if target not in interrupts:
-            interrupted = []
-        elif state not in interrupts:
-            interrupted = [state]
-        entered.append((target, state, occurrence[2], occurrence[4]))
-        state = target
-    ends = [*(each[3] for each in entered[1:]), None]
-    return [
-        (customer, number, where, before, proof, start, end)
-        for number, ((where, before, proof, start), end) in enumerate(zip(entered, ends, strict=True), start=1)
-    ]
+        for region, state in now.items():
+            move = moves.get((state, occurrence[0]))
+            if move is None:
+                continue
+            target = interrupted[region] if move["to_state"] == "resume" else move["to_state"]
+            if states[target]["is_interruption"] == "false":
+                interrupted.pop(region, None)
+            elif states[state]["is_interruption"] == "false":
+                interrupted[region] = state
+            entered[region].append((target, state, occurrence[2], occurrence[4]))
+            now = {**now, region: target}
+        shown, before = show(now, seeds), entered["customer"][-1][0]
+        if shown != before:
+            entered["customer"].append((shown, before, occurrence[2], occurrence[4]))
+    stays = []
+    for region, entries in entered.items():
+        ends = [*(each[3] for each in entries[1:]), None]
+        stays += [
+            (customer, region, number, where, before, proof, begin, end)
+            for number, ((where, before, proof, begin), end) in enumerate(zip(entries, ends, strict=True), start=1)
+        ]
+    return stays
+
+
+def show(now: dict[str, str], seeds: Any) -> str:
+    """The state of the first rule that applies."""
+    for rule in seeds("lifecycle_display"):
+        if all(not rule[region] or state in rule[region].split() for region, state in now.items()):
+            return str(rule["state"])
+    raise AssertionError(f"no rule shows a state for {now}")
 
 
 def random_life(rng: random.Random, signals: list[str]) -> tuple[list[tuple[str, datetime]], list[Occurrence]]:
@@ -70,7 +89,7 @@ def histories(playbook: Any, customers: list[tuple[str, datetime]], occurrences:
     playbook.fill("intermediate.int_customers__resolved", customers)
     playbook.build(["int_lifecycle__moved", "int_lifecycle__dated"])
     return playbook.rows(
-        "select customer_id, state_sequence, state, state_before, occurrence_id, valid_from, valid_to"
+        "select customer_id, region, state_sequence, state, state_before, occurrence_id, valid_from, valid_to"
         " from intermediate.int_lifecycle__dated order by all"
     )
 
@@ -82,10 +101,10 @@ def test_stays_equal_a_fold_of_the_signals(playbook: Any, seed_reader: Any, seed
     customers, occurrences = random_life(rng, signals)
     expected = [stay for customer, seen in customers for stay in fold(customer, seen, occurrences, seed_reader)]
     assert len(expected) > 4 * CUSTOMERS
-    assert {stay[2] for stay in expected} == {row["state"] for row in seed_reader("lifecycle_states")}
+    assert {stay[3] for stay in expected} == {row["state"] for row in seed_reader("lifecycle_states")}
 
     found = histories(playbook, customers, occurrences)
-    assert found == sorted(expected, key=lambda stay: stay[:2])
+    assert found == sorted(expected, key=lambda stay: stay[:3])
 
     rng.shuffle(occurrences)
     assert histories(playbook, customers, occurrences) == found
@@ -100,15 +119,43 @@ def test_a_late_fact_changes_history_from_its_moment_on_and_not_before(playbook:
         return (signal, "c1", signal, "fired", at, at + day, f"e_{signal}")
 
     known = [occurrence("first_sign_up", 1), occurrence("subscription_started", 10), occurrence("churn", 60)]
-    before = histories(playbook, [("c1", seen)], known)
-    after = histories(playbook, [("c1", seen)], [*known, occurrence("first_envelope_signed", 20)])
-    assert [stay[2] for stay in before] == ["lead", "trial", "onboarding", "churned"]
-    assert [stay[2] for stay in after] == ["lead", "trial", "onboarding", "activated", "churned"]
+    before, after = (
+        [stay for stay in histories(playbook, [("c1", seen)], facts) if stay[1] == "customer"]
+        for facts in (known, [*known, occurrence("first_envelope_signed", 20)])
+    )
+    assert [stay[3] for stay in before] == ["lead", "trial", "onboarding", "churned"]
+    assert [stay[3] for stay in after] == ["lead", "trial", "onboarding", "activated", "churned"]
     assert after[:2] == before[:2]
 
 
 def test_recorded_at_says_when_it_was_known(playbook: Any) -> None:
     learnt = ORIGIN + timedelta(days=9)
     histories(playbook, [("c1", ORIGIN)], [("first_sign_up", "c1", "o1", "fired", ORIGIN, learnt, "e1")])
-    stays = playbook.rows("select state, effective_at, recorded_at from intermediate.int_lifecycle__dated order by all")
+    stays = playbook.rows(
+        "select state, effective_at, recorded_at from intermediate.int_lifecycle__dated"
+        " where region = 'customer' order by all"
+    )
     assert stays == [("lead", ORIGIN, AS_OF), ("trial", ORIGIN, learnt)]
+
+
+def test_what_threatens_a_customer_does_not_hide_what_it_had_reached(playbook: Any) -> None:
+    day = timedelta(days=1)
+    life = [
+        ("subscription_started", 1), ("habit_formed", 30), ("payment_failed", 40), ("went_quiet_14d", 50),
+        ("payment_recovered", 60), ("came_back", 70), ("went_quiet_30d", 100), ("churn", 110), ("reactivation", 120),
+    ]  # fmt: skip
+    facts = [(name, "c1", name, "fired", ORIGIN + at * day, ORIGIN + at * day, name) for name, at in life]
+    stays = histories(playbook, [("c1", ORIGIN)], facts)
+    shown = [(stay[3], stay[5]) for stay in stays if stay[1] == "customer"]
+    assert shown == [
+        ("lead", None),
+        ("onboarding", "subscription_started"),
+        ("adopted", "habit_formed"),
+        ("payment_trouble", "payment_failed"),
+        ("at_risk", "payment_recovered"),
+        ("adopted", "came_back"),
+        ("churned", "churn"),
+        ("won_back", "reactivation"),
+    ]
+    risk = [stay[3] for stay in stays if stay[1] == "risk"]
+    assert risk == ["calm", "owing", "calm"]

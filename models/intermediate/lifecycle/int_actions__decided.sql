@@ -1,10 +1,11 @@
 -- One row per occurrence and action, decided: permitted, or suppressed for the first reason in the order of the seed
--- suppression_reasons.
+-- suppression_reasons; held_back_by lists every reason that applies, so that the order never hides one.
 -- What was sent stays permitted, and counts before anything else against cooldowns, stays and caps. Everything still
--- open would leave at as_of, so the open rows compete with each other at one instant: by priority, then age, then
--- ids. The three limits are applied one after the other, each only to what the one before let through; a row that a
--- later limit stops never frees a place in an earlier one, because the limits nest (a cooldown is per action, a cap
--- per class of actions), so ranking is the same as admitting one by one.
+-- open would leave at as_of, so the open rows compete with each other at one instant: by priority, then value, then
+-- age, then ids. Only rows that nothing else holds back compete, and the limits are applied one after the other, each
+-- only to what the one before let through; a row that a later limit stops never frees a place in an earlier one,
+-- because the limits nest (a cooldown is per action, a cap per class of actions), so ranking is the same as admitting
+-- one by one. Hence the order of the reasons decides what is said, never who gets what.
 
 with
 
@@ -69,7 +70,7 @@ sent as (
 
 ),
 
--- the rows that only the circumstances of the moment can still hold back
+-- everything that has not left, at the moment it would
 waiting as (
 
     select
@@ -78,9 +79,7 @@ waiting as (
         case when is_open then {{ as_of() }} else decided_at end as leaves_from,
         least({{ as_of() }}, expires_at) as leaves_until
     from proposed
-    where
-        standing_reason is null
-        and not is_sent
+    where not is_sent
 
 ),
 
@@ -142,6 +141,33 @@ sent_before as (
 
 ),
 
+-- since when does each cap count? a calendar day begins at midnight where the customer is
+windows as (
+
+    select
+        waiting.action_id,
+        waiting.customer_id,
+        waiting.cap_class,
+        waiting.leaves_until,
+        caps.max_actions,
+        case caps.per
+            when 'calendar_day'
+                then {{ utc_time(
+                    dbt.date_trunc('day', local_time('waiting.leaves_from', 'waiting.time_zone')),
+                    'waiting.time_zone'
+                ) }}
+            -- an action exactly as old as the window has left it
+            else {{ dbt.dateadd(
+                'microsecond', 1, dbt.dateadd('second', '-caps.within_seconds', 'waiting.leaves_from')
+            ) }}
+        end as counts_from
+    from waiting
+    inner join caps
+        on waiting.cap_class = caps.cap_class
+    where not waiting.is_transactional
+
+),
+
 -- how many of its class may still leave under the tightest cap?
 allowances as (
 
@@ -150,23 +176,20 @@ allowances as (
         min(max_actions - sent_in_window) as allowance
     from (
         select
-            waiting.action_id,
-            caps.max_actions,
-            caps.within_hours,
+            windows.action_id,
+            windows.max_actions,
+            windows.counts_from,
             count(sent.occurrence_id) as sent_in_window
-        from waiting
-        inner join caps
-            on waiting.cap_class = caps.cap_class
+        from windows
         left join sent
             on
-                waiting.customer_id = sent.customer_id
-                and waiting.cap_class = sent.cap_class
+                windows.customer_id = sent.customer_id
+                and windows.cap_class = sent.cap_class
                 and not sent.is_transactional
-                and sent.sent_at > {{ dbt.dateadd('hour', '-caps.within_hours', 'waiting.leaves_from') }}
-                and waiting.leaves_until > sent.sent_at
-        where not waiting.is_transactional
-        group by waiting.action_id, caps.max_actions, caps.within_hours
-    ) as windows
+                and windows.counts_from <= sent.sent_at
+                and windows.leaves_until > sent.sent_at
+        group by windows.action_id, windows.max_actions, windows.counts_from
+    ) as counted
     group by action_id
 
 ),
@@ -177,12 +200,13 @@ circumstances as (
         waiting.*,
         coalesce(sent_before.sent_in_stay, 0) as sent_in_stay,
         allowances.allowance,
-        case
-            when goals.action_id is not null then 'goal_met'
-            when still_permitted.action_id is null then 'state_left'
-            when sent_before.sent_of_milestone > 0 then 'duplicate'
-            when waiting.cooldown_hours > 0 and sent_before.sent_in_cooldown > 0 then 'cooldown'
-        end as passing_reason
+        goals.action_id is not null as is_goal_met,
+        not waiting.is_not_permitted and not waiting.is_owner_mismatch and still_permitted.action_id is null
+            as is_state_left,
+        coalesce(sent_before.sent_of_milestone, 0) > 0 as is_duplicate,
+        waiting.cooldown_hours > 0 and coalesce(sent_before.sent_in_cooldown, 0) > 0 as is_in_cooldown,
+        coalesce(sent_before.sent_in_stay >= waiting.max_per_stay, false) as is_over_stay,
+        coalesce(allowances.allowance <= 0, false) as is_over_cap
     from waiting
     left join goals
         on waiting.action_id = goals.action_id
@@ -195,16 +219,30 @@ circumstances as (
 
 ),
 
+competing as (
+
+    select
+        *,
+        is_open and not (
+            is_not_permitted or is_owner_mismatch or lacks_consent or lacks_recipient or is_suppressed
+            or release_at is not null or is_goal_met or is_state_left or is_stale or is_historical or is_held_out
+            or is_in_other_experiment or is_control or is_shadow or is_paused or is_destination_paused or is_duplicate
+            or is_in_cooldown
+        ) as is_competing
+    from circumstances
+
+),
+
 -- the same action for the same customer twice in one run: the cooldown lets the first one through
 after_cooldown as (
 
     select
         *,
         row_number() over (
-            partition by customer_id, action, is_open, passing_reason is null
+            partition by customer_id, action, is_competing
             order by occurred_at, occurrence_id
         ) as place_in_action
-    from circumstances
+    from competing
 
 ),
 
@@ -212,14 +250,8 @@ after_stay as (
 
     select
         *,
-        coalesce(
-            passing_reason,
-            case
-                when is_open and cooldown_hours > 0 and place_in_action > 1 then 'cooldown'
-                when sent_in_stay >= max_per_stay then 'stay_limit'
-                when is_open and sent_in_stay + place_in_action > max_per_stay then 'stay_limit'
-            end
-        ) as limiting_reason
+        is_competing and cooldown_hours > 0 and place_in_action > 1 as is_cooled_by_twin,
+        is_competing and sent_in_stay + place_in_action > max_per_stay as is_over_stay_with_twins
     from after_cooldown
 
 ),
@@ -230,40 +262,58 @@ arbitrated as (
 
     select
         *,
+        is_competing and not is_cooled_by_twin and not is_over_stay_with_twins as is_in_arbitration,
         row_number() over (
-            partition by customer_id, cap_class, is_open, is_transactional, limiting_reason is null
-            order by priority, occurred_at, action, occurrence_id
+            partition by
+                customer_id,
+                cap_class,
+                is_transactional,
+                is_competing and not is_cooled_by_twin and not is_over_stay_with_twins
+            order by priority asc, value_usd desc, occurred_at asc, action asc, occurrence_id asc
         ) as place_in_class
     from after_stay
 
 ),
 
-ruled as (
+-- every reason that applies, in the order of suppression_reasons
+reasoned as (
 
     select
         action_id,
-        coalesce(
-            limiting_reason,
-            case
-                when allowance <= 0 then 'frequency_cap'
-                when is_open and place_in_class > allowance then 'lost_arbitration'
-                when not is_open then 'expired'
-            end
-        ) as circumstance_reason
+        concat_ws(
+            ', ',
+            case when is_not_permitted then 'not_permitted_in_state' end,
+            case when is_owner_mismatch then 'owner_mismatch' end,
+            case when lacks_consent then 'no_consent' end,
+            case when lacks_recipient then 'no_recipient' end,
+            case when is_suppressed then 'suppressed' end,
+            case when release_at is not null then 'quiet_hours' end,
+            case when is_over_cap then 'frequency_cap' end,
+            case when is_in_arbitration and allowance > 0 and place_in_class > allowance then 'lost_arbitration' end,
+            case when is_in_cooldown or is_cooled_by_twin then 'cooldown' end,
+            case when is_over_stay or is_over_stay_with_twins then 'stay_limit' end,
+            case when is_goal_met then 'goal_met' end,
+            case when is_state_left then 'state_left' end,
+            case when is_stale then 'stale' end,
+            case when is_historical then 'historical' end,
+            case when is_held_out then 'holdout' end,
+            case when is_in_other_experiment then 'other_experiment' end,
+            case when is_control then 'control_arm' end,
+            case when is_shadow then 'shadow' end,
+            case when is_paused then 'paused' end,
+            case when is_destination_paused then 'destination_paused' end,
+            case when is_duplicate then 'duplicate' end,
+            case when not is_open and not is_stale then 'expired' end
+        ) as held_back_by
     from arbitrated
 
 )
 
 select
     proposed.*,
-    case
-        when proposed.is_sent then null
-        else coalesce(proposed.standing_reason, ruled.circumstance_reason)
-    end as suppression_reason,
-    case
-        when proposed.is_sent or coalesce(proposed.standing_reason, ruled.circumstance_reason) is null then 'permitted'
-        else 'suppressed'
-    end as decision
+    nullif(reasoned.held_back_by, '') as held_back_by,
+    nullif(split_part(reasoned.held_back_by, ', ', 1), '') as suppression_reason,
+    case when coalesce(reasoned.held_back_by, '') = '' then 'permitted' else 'suppressed' end as decision
 from proposed
-left join ruled
-    on proposed.action_id = ruled.action_id
+left join reasoned
+    on proposed.action_id = reasoned.action_id

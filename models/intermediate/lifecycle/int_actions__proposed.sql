@@ -1,7 +1,7 @@
 -- One row per occurrence and action that listens to its signal, with everything a decision looks at and no decision
 -- yet. What holds an action back for good is judged at the moment of decision (when the occurrence was first known,
--- or at the end of its usefulness if that came first), so the answer does not change from run to run. Holdout and arm
--- are assigned for every row, before any cap or consent.
+-- or at the end of its usefulness if that came first), so the answer does not change from run to run. Holdout, layer
+-- and arm are assigned for every row, before any cap, consent or quiet hour.
 
 with
 
@@ -31,10 +31,56 @@ permits as (
 
 ),
 
-holdouts as (
+layers as (
 
     select * from {{ ref('holdouts') }}
+
+),
+
+holdouts as (
+
+    select * from layers
     where layer = 'global'
+
+),
+
+pauses as (
+
+    select * from {{ ref('pauses') }}
+    where
+        starts_at <= {{ as_of() }}
+        and (ends_at > {{ as_of() }} or ends_at is null)
+
+),
+
+time_zones as (
+
+    select * from {{ ref('time_zones') }}
+
+),
+
+-- where nobody said otherwise, the customer lives where `*` does
+zone_elsewhere as (
+
+    select time_zone
+    from time_zones
+    where customer_id = '*'
+
+),
+
+paused_customers as (
+
+    select distinct customer_id
+    from pauses
+    where customer_id is not null
+
+),
+
+paused_destinations as (
+
+    select distinct destination
+    from pauses
+    where customer_id is null
 
 ),
 
@@ -97,7 +143,10 @@ timed as (
         actions.template_version,
         actions.owner_team,
         actions.priority,
+        actions.value_usd,
         actions.cooldown_hours,
+        actions.quiet_from_hour,
+        actions.quiet_until_hour,
         actions.cap_class,
         actions.requires_consent,
         actions.is_transactional,
@@ -176,14 +225,30 @@ assigned as (
                 then recipients.crm_deal_id
         end as crm_deal_id,
         coalesce(recipients.has_consent, false) as has_consent,
+        paused_customers.customer_id is not null as is_suppressed,
+        paused_destinations.destination is not null as is_destination_paused,
+        coalesce(time_zones.time_zone, zone_elsewhere.time_zone) as time_zone,
         {{ shard('holdouts.salt', 'judged.customer_id') }} as holdout_shard,
         {{ shard('judged.action', 'judged.customer_id') }} as arm_shard,
+        layers.layer,
+        {{ shard('layers.salt', 'judged.customer_id') }} as layer_shard,
         holdouts.first_shard as holdout_first_shard,
         holdouts.last_shard as holdout_last_shard,
+        layers.first_shard as layer_first_shard,
+        layers.last_shard as layer_last_shard,
         deliveries.action_id as delivered_action_id,
         deliveries.sent_at
     from judged
     cross join holdouts
+    cross join zone_elsewhere
+    left join layers
+        on judged.action = layers.action
+    left join time_zones
+        on judged.customer_id = time_zones.customer_id
+    left join paused_customers
+        on judged.customer_id = paused_customers.customer_id
+    left join paused_destinations
+        on judged.destination = paused_destinations.destination
     left join recipients
         on judged.customer_id = recipients.customer_id
     left join stages
@@ -194,6 +259,54 @@ assigned as (
         on
             judged.action = deliveries.action
             and judged.occurrence_id = deliveries.occurrence_id
+
+),
+
+-- what time is it where the customer is, and when does the night end there?
+clocked as (
+
+    select
+        *,
+        decided_at < expires_at and expires_at > {{ as_of() }} as is_open,
+        {{ local_time(as_of(), 'time_zone') }} as local_now,
+        coalesce(holdout_shard between holdout_first_shard and holdout_last_shard, false) as is_in_holdout,
+        -- without a layer every customer is the experiment's; in one, only those of its own shards
+        coalesce(layer_shard between layer_first_shard and layer_last_shard, true) as is_in_layer
+    from assigned
+
+),
+
+released as (
+
+    select
+        *,
+        case
+            when
+                not is_open or is_transactional or quiet_from_hour is null
+                or (
+                    quiet_from_hour < quiet_until_hour
+                    and not extract(hour from local_now) between quiet_from_hour and quiet_until_hour - 1
+                )
+                or (
+                    quiet_from_hour > quiet_until_hour
+                    and extract(hour from local_now) between quiet_until_hour and quiet_from_hour - 1
+                )
+                then null
+            when extract(hour from local_now) < quiet_until_hour
+                then {{ utc_time(
+                    dbt.dateadd('hour', 'quiet_until_hour', dbt.date_trunc('day', 'local_now')), 'time_zone'
+                ) }}
+            else {{ utc_time(
+                dbt.dateadd('hour', '24 + quiet_until_hour', dbt.date_trunc('day', 'local_now')), 'time_zone'
+            ) }}
+        end as release_at,
+        case
+            when mode != 'experiment' then 'none'
+            when not is_in_layer then 'other_experiment'
+            when arm_shard < control_percent * 100 then 'control'
+            else 'treatment'
+        end as arm
+    from clocked
 
 )
 
@@ -217,6 +330,7 @@ select
     urgency,
     owner_team,
     priority,
+    value_usd,
     cooldown_hours,
     cap_class,
     is_transactional,
@@ -229,33 +343,38 @@ select
     expires_at,
     sent_at,
     sent_at is not null as is_sent,
-    decided_at < expires_at and expires_at > {{ as_of() }} as is_open,
+    is_open,
     state_at_decision,
     stay_at_decision,
     stay_started_at,
     recipient_user_id,
     recipient_email,
     crm_deal_id,
+    time_zone,
+    release_at,
     holdout_shard,
+    layer,
+    layer_shard,
     arm_shard,
-    holdout_shard between holdout_first_shard and holdout_last_shard as is_in_holdout,
-    case
-        when mode != 'experiment' then 'none'
-        when arm_shard < control_percent * 100 then 'control'
-        else 'treatment'
-    end as arm,
-    case
-        when not is_permitted then 'not_permitted_in_state'
-        when not is_permitted_to_owner then 'owner_mismatch'
-        when requires_consent and not has_consent then 'no_consent'
-        when destination = 'customerio' and recipient_user_id is null then 'no_recipient'
-        when destination = 'zendesk' and recipient_email is null then 'no_recipient'
-        when destination = 'bitrix24' and crm_deal_id is null then 'no_recipient'
-        when is_historical then 'historical'
-        when decided_at >= expires_at then 'stale'
-        when respects_holdout and holdout_shard between holdout_first_shard and holdout_last_shard then 'holdout'
-        when mode = 'experiment' and arm_shard < control_percent * 100 then 'control_arm'
-        when mode = 'shadow' then 'shadow'
-        when mode = 'paused' then 'paused'
-    end as standing_reason
-from assigned
+    is_in_holdout,
+    arm,
+    -- each reason for itself: a decision names the first in the order of suppression_reasons, and lists them all
+    not is_permitted as is_not_permitted,
+    is_permitted and not is_permitted_to_owner as is_owner_mismatch,
+    requires_consent and not has_consent as lacks_consent,
+    case destination
+        when 'customerio' then recipient_user_id is null
+        when 'zendesk' then recipient_email is null
+        when 'bitrix24' then crm_deal_id is null
+        else false
+    end as lacks_recipient,
+    is_suppressed,
+    decided_at >= expires_at as is_stale,
+    is_historical,
+    respects_holdout and is_in_holdout as is_held_out,
+    arm = 'other_experiment' as is_in_other_experiment,
+    arm = 'control' as is_control,
+    mode = 'shadow' as is_shadow,
+    mode = 'paused' as is_paused,
+    is_destination_paused
+from released

@@ -1,8 +1,8 @@
 -- One row per customer, region and state the customer has been in, in order: the fold of the signals over the
--- transitions. The machine starts in the initial state when the customer is first seen and takes the transition that
--- the playbook has for (state, signal); a signal without a row changes nothing. `resume` goes back to the state that
--- an interruption interrupted. At the same instant the signal with the smaller priority comes first; signal and
--- occurrence id break ties.
+-- transitions. The regions move next to each other and do not see each other. Each starts in its initial state when the
+-- customer is first seen and takes the transition that the playbook has for (state, signal); a signal without a row
+-- changes nothing. `resume` goes back to the state that an interruption interrupted. At the same instant the signal
+-- with the smaller priority comes first; signal and occurrence id break ties.
 
 with recursive
 
@@ -67,6 +67,7 @@ numbered as (
         occurrences.occurrence_id,
         occurrences.occurred_at,
         occurrences.detected_at,
+        moving.priority,
         occurrences.proving_event_ids,
         row_number() over (
             partition by occurrences.customer_id, moving.region
@@ -162,6 +163,7 @@ select
     numbered.signal_id,
     numbered.occurrence_id,
     numbered.proving_event_ids,
+    coalesce(numbered.priority, 0) as priority,
     coalesce(numbered.occurred_at, started.entered_at) as valid_from,
     numbered.detected_at
 from folded

@@ -1,0 +1,94 @@
+-- One row per month of the first delivery, and one for all time: of the cases that were acted on, how many needed no
+-- person? A case is one occurrence on which at least one action left. It needed a person when one of those actions made
+-- work for somebody (a ticket), or when one did for the same customer within seven days after: what the message did
+-- not solve, a person had to.
+-- Hazard: the newest cases have not had their seven days; is_complete says when every case of a row has. Work that
+-- people do without being asked by the playbook is not in it.
+
+with
+
+deliveries as (
+
+    select
+        customer_id,
+        occurrence_id,
+        destination = 'zendesk' as is_for_a_person,
+        sent_at
+    from {{ ref('int_deliveries__committed') }}
+
+),
+
+cases as (
+
+    select
+        customer_id,
+        occurrence_id,
+        min(sent_at) as first_sent_at,
+        bool_or(is_for_a_person) as is_for_a_person
+    from deliveries
+    group by customer_id, occurrence_id
+
+),
+
+followed as (
+
+    select distinct
+        cases.customer_id,
+        cases.occurrence_id
+    from cases
+    inner join deliveries
+        on
+            cases.customer_id = deliveries.customer_id
+            and deliveries.is_for_a_person
+            and cases.first_sent_at <= deliveries.sent_at
+            and {{ dbt.dateadd('day', 7, 'cases.first_sent_at') }} > deliveries.sent_at
+
+),
+
+judged as (
+
+    select
+        cast({{ dbt.date_trunc('month', 'cases.first_sent_at') }} as date) as month,
+        cases.first_sent_at,
+        not cases.is_for_a_person and followed.occurrence_id is null as is_automated
+    from cases
+    left join followed
+        on
+            cases.customer_id = followed.customer_id
+            and cases.occurrence_id = followed.occurrence_id
+
+),
+
+counted as (
+
+    select
+        cast(month as {{ dbt.type_string() }}) as period,
+        count(*) as cases,
+        count(*) filter (where is_automated) as automated_cases,
+        max(first_sent_at) as last_sent_at
+    from judged
+    group by month
+    union all
+    select
+        'all' as period,
+        count(*) as cases,
+        count(*) filter (where is_automated) as automated_cases,
+        max(first_sent_at) as last_sent_at
+    from judged
+    having count(*) > 0
+
+)
+
+{%- set share = "cast(automated_cases as double) / cases" %}
+
+select
+    period,
+    cast(cases as bigint) as automation_share_n,
+    cast(automated_cases as bigint) as automated_cases,
+    cast({{ share }} as decimal(9, 4)) as automation_share,
+    cast({{ wilson_low(share, 'cases') }} as decimal(9, 4)) as automation_share_low,
+    cast({{ wilson_high(share, 'cases') }} as decimal(9, 4)) as automation_share_high,
+    {{ dbt.dateadd('day', 7, 'last_sent_at') }} <= {{ as_of() }} as is_complete,
+    {{ data_through_at() }} as data_through_at,
+    {{ definition_version() }} as definition_version
+from counted
