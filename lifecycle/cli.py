@@ -51,8 +51,7 @@ def sandbox_generate(
         from sandbox.serve import stop_running  # noqa: PLC0415
 
         stop_running(places.data_dir)
-        with progress.step("generate the sandbox's world"):
-            _generate(places, WorldParameters(customers, months, events_per_day, seed))
+        _generate(places, progress, WorldParameters(customers, months, events_per_day, seed))
         say({"data_dir": str(places.sandbox)}, f"The world is in {places.sandbox}.", as_json=as_json)
 
 
@@ -261,18 +260,21 @@ def _steer(method: str, path: str, body: Any = None) -> Any:
     return found
 
 
-def _generate(places: settings.Places, parameters: WorldParameters | None = None) -> None:
-    from sandbox.generate import generate  # noqa: PLC0415 - loads the whole simulation
+def _generate(places: settings.Places, progress: Lines, parameters: WorldParameters | None = None) -> None:
+    with progress.step("generate the sandbox's world"):
+        from sandbox.generate import generate  # noqa: PLC0415 - loads the whole simulation
 
-    generate(places.data_dir, parameters or WorldParameters())
+        def report(done: int, days: int) -> None:
+            progress.detail(f"day {done} of {days}")
+
+        generate(places.data_dir, parameters, report)
 
 
 def _ensure_world(places: settings.Places, progress: Lines) -> None:
     from sandbox.serve import store_path  # noqa: PLC0415
 
     if not store_path(places.data_dir).exists():
-        with progress.step("generate the sandbox's world"):
-            _generate(places)
+        _generate(places, progress)
 
 
 def _source(result: Any) -> dict[str, Any]:

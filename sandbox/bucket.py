@@ -8,11 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sandbox.world.catalog import BEHAVIOURS, CHANNEL_NAMES, CONTEXTS
@@ -22,15 +22,24 @@ from sandbox.world.randomness import generator, message_ids
 from sandbox.world.state import EVENT_SCHEMA
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from sandbox.world.day import Day
+    from sandbox.world.columns import Array
+    from sandbox.world.day import Day, DayEvents
     from sandbox.world.state import World
 
 DUPLICATE_SHARE = 0.003
 """Of all events: sent again with the same message id, hours or a day later."""
 HOURS_LATE_SHARE, DAYS_LATE_SHARE = 0.025, 0.004
 
+EVENTS_AT_ONCE = 20_000
+"""How many events are collected before their partitions are written: enough rows for columns to be worth it."""
+
+_INSTANTS = ("original_timestamp", "sent_at", "received_at", "timestamp")
+_RECEIVED = _INSTANTS.index("received_at")
+_SAID = [name for name in EVENT_SCHEMA.names if name not in _INSTANTS]
+_NOTHING_SAID = EVENT_SCHEMA.empty_table().select(_SAID)
 _EVENT_NAMES = pa.array([behaviour.event for behaviour in BEHAVIOURS])
 _EVENT_PRODUCTS = pa.array([behaviour.product for behaviour in BEHAVIOURS])
 _PROPERTIES = pa.array([text for behaviour in BEHAVIOURS for text in behaviour.properties])
@@ -42,91 +51,150 @@ _LAST_CONTEXT = np.array([_CONTEXT_OF_PRODUCT[behaviour.product][1] for behaviou
 _MOBILE = np.array([behaviour.product == "mobile" for behaviour in BEHAVIOURS])
 
 
-def received_events(day: Day) -> pa.Table:
-    """A day's events with the times of their journey, duplicates included, in the order of arrival."""
-    seed, number = day.seed, day.number
-    rng = generator(seed, number, "delivery")
-    tables = [_bulk(day, rng), _tracked(day)]
-    events = pa.concat_tables(table for table in tables if table is not None)
-    n = events.num_rows
-    at = np.concatenate([table["at"].to_numpy() for table in tables if table is not None]) if n else np.empty(0)
-    mobile = np.concatenate([table["mobile"].to_numpy() for table in tables if table is not None]) if n else np.empty(0)
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What people and accounts are called, by their positions in the world."""
+
+    users: Array
+    accounts: Array
+
+
+@dataclass(slots=True)
+class Events:
+    """Events on their way: what they say (one row of `said` each) and when (microseconds since 1970, UTC).
+
+    `said` holds the columns of `EVENT_SCHEMA` up to `context`; a message that was sent twice is two events that say
+    the same. The instants are those of the specification, in the order in which they stand in `EVENT_SCHEMA`:
+    timestamp = received_at - (sent_at - original_timestamp).
+    """
+
+    said: pa.Table
+    which: Array
+    instants: Array  # one row per event, one column per instant
+
+    @property
+    def received(self) -> Array:
+        """When the collector received each event."""
+        return np.asarray(self.instants[:, _RECEIVED])
+
+    def table(self, rows: Array) -> pa.Table:
+        """Some of the events, in the order given, with all columns of `EVENT_SCHEMA`."""
+        table = self.said.take(pa.array(self.which[rows]))
+        for name, column in zip(_INSTANTS, self.instants[rows].T, strict=True):
+            table = table.append_column(name, pa.array(column, pa.int64()).cast(pa.timestamp("us")))
+        return table.cast(EVENT_SCHEMA)
+
+
+def _instants_of(table: pa.Table) -> Array:
+    return np.stack([table[name].cast(pa.int64()).to_numpy() for name in _INSTANTS], axis=1)
+
+
+def _sent(days: Sequence[DayEvents], names: Names, late: pa.Table) -> Events:
+    """The late events, and then what was sent on each day, in the order of the days; repeated messages included."""
+    contexts, which, instants = [], [np.arange(late.num_rows)], [_instants_of(late)]
+    next_bulk = late.num_rows
+    next_tracked = next_bulk + sum(day.in_bulk for day in days)
+    for day in days:
+        rng = generator(day.seed, day.number, "delivery")
+        contexts.append(rng.random(day.in_bulk))
+        at = np.array([event.at for event in day.tracked])
+        is_mobile = np.zeros(len(at), "?")
+        if day.usage:
+            at = np.concatenate([day.usage.at, at])
+            is_mobile = np.concatenate([_MOBILE[day.usage.behaviour], is_mobile])
+        first = _journeys(rng, at, is_mobile)
+        saying = np.concatenate([next_bulk + np.arange(day.in_bulk), next_tracked + np.arange(len(day.tracked))])
+        again, later = _repeats(rng, len(at))
+        copies = first[again]
+        copies[:, _RECEIVED] += later
+        which += [saying, saying[again]]
+        instants += [first, copies]
+        next_bulk += day.in_bulk
+        next_tracked += len(day.tracked)
+    said = pa.concat_tables([late.select(_SAID), _bulk(days, names, np.concatenate(contexts)), _tracked(days)])
+    return Events(said.combine_chunks(), np.concatenate(which), np.concatenate(instants))
+
+
+def _journeys(rng: np.random.Generator, at: Array, is_mobile: Array) -> Array:
+    """When events that happened at some instants (unix seconds) were sent and received, by which clock."""
+    n = len(at)
     delay = rng.gamma(1.5, 0.9, n)
-    draw = rng.random(n) / np.where(mobile, 2.0, 1.0)
+    draw = rng.random(n) / np.where(is_mobile, 2.0, 1.0)
     delay = np.where(draw < HOURS_LATE_SHARE, rng.exponential(5 * HOUR, n), delay)
     delay = np.where(draw < DAYS_LATE_SHARE, rng.uniform(1, 6, n) * DAY, delay)
     skew = np.where(rng.random(n) < 0.01, rng.normal(0, 2 * HOUR, n), rng.normal(0, 1.5, n))
-    times = _times(at, at + delay, skew)
-    ids = pa.array(message_ids(seed, number, n).astype("U16")) if n else pa.array([], pa.string())
-    table = events.drop_columns(["at", "mobile"]).add_column(0, "message_id", ids)
-    for name, column in times.items():
-        table = table.append_column(name, column)
+    received = at + delay
+    instants = {
+        "original_timestamp": at + skew, "sent_at": received + skew, "received_at": received, "timestamp": at,
+    }  # fmt: skip
+    seconds = np.stack([instants[name] for name in _INSTANTS], axis=1)
+    return np.asarray((np.round(seconds, 3) * 1000).astype("i8") * 1000)
+
+
+def _repeats(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+    """Which of `n` messages are sent again, and how many microseconds later than the first time."""
     again = np.flatnonzero(rng.random(n) < DUPLICATE_SHARE)
-    if again.size:
-        soon, later = rng.exponential(2 * HOUR, again.size), rng.uniform(0.5, 2.5, again.size) * DAY
-        repeat = np.where(rng.random(again.size) < 0.5, soon, later)
-        copies = table.take(pa.array(again))
-        received = pc.add(copies["received_at"], pa.array((repeat * 1e6).astype("i8"), pa.duration("us")))
-        copies = copies.set_column(copies.schema.get_field_index("received_at"), "received_at", received)
-        table = pa.concat_tables([table, copies])
-    return table.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+    if not again.size:
+        return again, np.zeros(0, "i8")
+    soon, later = rng.exponential(2 * HOUR, again.size), rng.uniform(0.5, 2.5, again.size) * DAY
+    repeat = np.where(rng.random(again.size) < 0.5, soon, later)
+    return again, (repeat * 1e6).astype("i8")
 
 
-def _times(at: Any, received: Any, skew: Any) -> dict[str, pa.Array]:
-    """The specification's four instants: timestamp = received_at - (sent_at - original_timestamp)."""
-    columns = {
-        "original_timestamp": at + skew,
-        "sent_at": received + skew,
-        "received_at": received,
-        "timestamp": at,
-    }
-    return {
-        name: pa.array((np.round(values, 3) * 1000).astype("i8") * 1000, pa.timestamp("us"))
-        for name, values in columns.items()
-    }
-
-
-def _bulk(day: Day, rng: np.random.Generator) -> pa.Table | None:
-    usage = day.usage
-    if usage is None:
-        return None
-    n = len(usage.at)
-    spread = _LAST_CONTEXT[usage.behaviour] - _FIRST_CONTEXT[usage.behaviour] + 1
-    context = _FIRST_CONTEXT[usage.behaviour] + (rng.random(n) * spread).astype("i4")
+def _bulk(days: Sequence[DayEvents], names: Names, context_draws: Array) -> pa.Table:
+    """What the usage of some days says, day by day."""
+    usages = [day.usage for day in days if day.usage]
+    if not usages:
+        return _NOTHING_SAID
+    person, account, behaviour, choice = (
+        np.concatenate([getattr(usage, name) for usage in usages])
+        for name in ("person", "account", "behaviour", "choice")
+    )
+    spread = _LAST_CONTEXT[behaviour] - _FIRST_CONTEXT[behaviour] + 1
+    context = _FIRST_CONTEXT[behaviour] + (context_draws * spread).astype("i4")
+    ids = _ids(days, [np.arange(day.in_bulk, dtype="u8") for day in days])
     return pa.table(
         {
-            "type": pa.array(["track"]).take(pa.array(np.zeros(n, "i4"))),
-            "event": _EVENT_NAMES.take(pa.array(usage.behaviour)),
-            "user_id": pa.array(usage.user_id),
-            "anonymous_id": pa.nulls(n, pa.string()),
-            "group_id": pa.array(usage.group_id),
-            "product": _EVENT_PRODUCTS.take(pa.array(usage.behaviour)),
-            "properties": _PROPERTIES.take(pa.array(_FIRST_PROPERTY[usage.behaviour] + usage.choice)),
+            "message_id": ids,
+            "type": pa.repeat("track", len(ids)),
+            "event": _EVENT_NAMES.take(pa.array(behaviour)),
+            "user_id": pa.array(names.users).take(pa.array(person)),
+            "anonymous_id": pa.nulls(len(ids), pa.string()),
+            "group_id": pa.array(names.accounts).take(pa.array(account)),
+            "product": _EVENT_PRODUCTS.take(pa.array(behaviour)),
+            "properties": _PROPERTIES.take(pa.array(_FIRST_PROPERTY[behaviour] + choice)),
             "context": _CONTEXTS.take(pa.array(context)),
-            "at": usage.at,
-            "mobile": _MOBILE[usage.behaviour],
         }
     )
 
 
-def _tracked(day: Day) -> pa.Table:
-    events = day.tracked
-    texts = ("type", "event", "user_id", "anonymous_id", "group_id", "product", "properties", "context")
-    columns: dict[str, Any] = {name: pa.array([getattr(e, name) for e in events], pa.string()) for name in texts}
-    columns["at"] = pa.array([event.at for event in events], pa.float64())
-    columns["mobile"] = pa.array([False] * len(events), pa.bool_())
-    return pa.table(columns)
+def _tracked(days: Sequence[DayEvents]) -> pa.Table:
+    """What the events that were tracked one by one say, day by day."""
+    events = [event for day in days for event in day.tracked]
+    ids = _ids(days, [day.in_bulk + np.arange(len(day.tracked), dtype="u8") for day in days])
+    columns = {name: pa.array([getattr(event, name) for event in events], pa.string()) for name in _SAID[1:]}
+    return pa.table({"message_id": ids, **columns})
+
+
+def _ids(days: Sequence[DayEvents], positions: Sequence[Array]) -> pa.Array:
+    """The ids of the messages at some positions within each day."""
+    found = [message_ids(day.seed, day.number, within) for day, within in zip(days, positions, strict=True)]
+    return pa.array(np.concatenate(found)).cast(pa.string())
 
 
 class EventWriter:
-    """Writes the partitions of a bucket in a thread of its own, while the simulation lives the next day.
+    """Writes the partitions of a bucket, some days at once, in a thread of its own while the simulation goes on.
 
-    `late` are the events of earlier days that are received from now on.
+    `late` are the events of earlier days that are received from now on. Days are collected because a day of the default
+    world is so small that most of its cost would be the calls.
     """
 
     def __init__(self, bucket: Path, late: pa.Table) -> None:
         self._bucket = bucket
         self._late = late
+        self._days: list[DayEvents] = []
+        self._names = Names(np.zeros(0, "U16"), np.zeros(0, "U16"))
+        self._until = 0.0
         self._thread = ThreadPoolExecutor(max_workers=1)
         self._writing: Future[pa.Table] | None = None
 
@@ -137,39 +205,63 @@ class EventWriter:
         self._thread.shutdown(cancel_futures=True)
 
     def write(self, day: Day, until: float) -> None:
-        """Have the partition of a finished day written; waits for the one before.
+        """Have the partition of a finished day written, sooner or later; days come in their order.
 
         Raises:
-            OSError: if the partition before could not be written.
+            OSError: if a partition before could not be written.
         """
-        late = self.late()
-        self._writing = self._thread.submit(write_events, day, late, self._bucket, until)
+        self._days.append(day.events)
+        self._until = until
+        # taken here, where the world stands still: a name never changes once it is given
+        self._names = Names(day.world.people.user_id, day.world.accounts.account_id)
+        if sum(one.in_bulk for one in self._days) >= EVENTS_AT_ONCE:
+            self._hand_over()
 
     def late(self) -> pa.Table:
-        """The events that are received after the last written day; waits until that is known."""
+        """The events that are received after the last written day; waits until all partitions are there.
+
+        Raises:
+            OSError: if a partition could not be written.
+        """
+        if self._days:
+            self._hand_over()
+        self._wait()
+        return self._late
+
+    def _hand_over(self) -> None:
+        self._wait()
+        days, self._days = self._days, []
+        self._writing = self._thread.submit(write_events, days, self._names, self._late, self._bucket, self._until)
+
+    def _wait(self) -> None:
         if self._writing:
             self._late = self._writing.result()
             self._writing = None
-        return self._late
 
 
-def write_events(day: Day, late: pa.Table, bucket: Path, until: float) -> pa.Table:
-    """Write the partition of a day: what is received that day and before `until` (unix seconds).
+def write_events(days: Sequence[DayEvents], names: Names, late: pa.Table, bucket: Path, until: float) -> pa.Table:
+    """Write the partitions of consecutive days: what is received on each and before `until` (unix seconds).
 
     Returns:
-        What is received on later days, for their partitions.
+        What is received after these days, for later partitions.
     """
-    events = pa.concat_tables([late, received_events(day)])
-    received = events["received_at"].cast(pa.int64()).to_numpy()
-    today = received < day.end * 1_000_000
-    shown = np.flatnonzero(today & (received < until * 1_000_000))
+    events = _sent(days, names, late)
+    received = events.received
+    end = days[-1].end * 1_000_000
+    shown = np.flatnonzero(received < min(end, int(until * 1_000_000)))
     order = shown[np.argsort(received[shown], kind="stable")]
-    folder = bucket / "events" / f"received_date={date_text(day.number)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".part-0.parquet"
-    pq.write_table(events.take(pa.array(order)), temporary, compression="snappy", write_statistics=False)
-    temporary.replace(folder / "part-0.parquet")
-    return events.filter(pa.array(~today)).combine_chunks()
+    table = events.table(order)
+    # all that is received before the second day is the first one's: nothing arrives before it happened
+    borders = np.searchsorted(received[order], [day.end * 1_000_000 for day in days])
+    first = 0
+    for day, border in zip(days, borders.tolist(), strict=True):
+        folder = bucket / "events" / f"received_date={date_text(day.number)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / ".part-0.parquet"
+        pq.write_table(table.slice(first, border - first), temporary, compression="snappy", write_statistics=False)
+        temporary.replace(folder / "part-0.parquet")
+        first = border
+    return events.table(np.flatnonzero(received >= end))
 
 
 def write_spend(world: World, number: int, bucket: Path) -> None:

@@ -14,13 +14,14 @@ import gc
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from sandbox import bucket
-from sandbox.records.apply import apply_facts, open_accounts
+from sandbox.records.clerk import Clerk
 from sandbox.records.desk import Desk
 from sandbox.records.stripe import EVENT_DAYS
 from sandbox.store import COLLECTIONS, Store
@@ -30,6 +31,10 @@ from sandbox.world.parameters import CLOCK_HOUR, DAY, FOUNDED_AT, HOUR, WorldPar
 from sandbox.world.simulation import simulate_day
 from sandbox.world.state import World
 
+if TYPE_CHECKING:
+    from sandbox.store import Delivery
+    from sandbox.world.day import Fact
+
 FLUSH_DAYS = 75
 """How many days' documents are held in memory before they are written."""
 FIRST_DELIVERED_NUMBER = 9_000_000
@@ -37,6 +42,16 @@ FIRST_DELIVERED_NUMBER = 9_000_000
 NUMBERED = ("zendesk.", "bitrix24.")
 
 Progress = Callable[[int, int], None]
+
+
+class Records(Protocol):
+    """Who keeps the vendors' records: a desk in this process, or a clerk in another."""
+
+    def apply(self, facts: Iterable[Fact]) -> None:
+        """Let facts change the records, in the order they are given."""
+
+    def flush(self) -> None:
+        """Write what changed, and forget most of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +88,13 @@ def generate(data_dir: Path, parameters: WorldParameters | None = None, progress
     (new / "world").mkdir(parents=True)
     world = World(parameters or WorldParameters())
     clock = clock_of(world.parameters.days)
+    with Clerk(new / "silos.sqlite", clock - EVENT_DAYS * DAY) as clerk:
+        settings = _live(world, clerk, new, float(FOUNDED_AT), clock, lambda _number: (), progress)
+        numbered = dict.fromkeys((name for name in COLLECTIONS if name.startswith(NUMBERED)), FIRST_DELIVERED_NUMBER)
+        clerk.finish(settings, numbered)
     store = Store(new / "silos.sqlite")
     try:
-        with store.filling():
-            desk = Desk(store, clock - EVENT_DAYS * DAY)
-            open_accounts(desk)
-            applied = _live(world, store, desk, new, float(FOUNDED_AT), clock, progress)
-            for collection in COLLECTIONS:
-                if collection.startswith(NUMBERED):
-                    store.raise_sequence(collection, FIRST_DELIVERED_NUMBER)
-        summary = _summary(world, store, new, applied, started)
+        summary = _summary(world, store, new, 0, started)
     finally:
         store.close()
     _swap(new, final)
@@ -108,13 +120,23 @@ def advance(data_dir: Path, days: int = 1, progress: Progress | None = None) -> 
         before = store.now()
         world = World.load(folder / "world" / str(store.setting("world_state")))
         clock = before + days * DAY
+        applied = 0
+
+        def delivered_on(number: int) -> list[Delivery]:
+            nonlocal applied
+            found = store.deliveries(received_gte=day_start(number), received_lt=day_start(number + 1))
+            applied += len(found)
+            return found
+
         with store.transaction():
             desk = Desk(store, clock - EVENT_DAYS * DAY)
-            applied = _live(world, store, desk, folder, before, clock, progress)
+            settings = _live(world, desk, folder, before, clock, delivered_on, progress)
+            desk.flush()
             store.delete_created_before("stripe.events", desk.events_since)
-        kept = store.setting("world_state")
+            for name, value in settings.items():
+                store.set_setting(name, value)
         for old in (folder / "world").iterdir():
-            if old.name != kept:
+            if old.name != settings["world_state"]:
                 shutil.rmtree(old)
         return _summary(world, store, folder, applied, started)
     finally:
@@ -127,36 +149,38 @@ def clock_of(day: int) -> float:
 
 
 def _live(
-    world: World, store: Store, desk: Desk, folder: Path, since: float, clock: float, progress: Progress | None
-) -> int:
+    world: World,
+    records: Records,
+    folder: Path,
+    since: float,
+    clock: float,
+    delivered_on: Callable[[int], Sequence[Delivery]],
+    progress: Progress | None,
+) -> dict[str, str]:
     """Simulate from the world's day to the clock's; what happened in [since, clock) becomes documents and files.
 
     Returns:
-        How many deliveries took effect.
+        The settings of the store that go with the documents.
     """
     first, last = world.day, day_of(clock)
-    applied = 0
+    settings = {"seed": str(world.parameters.seed), "clock": repr(clock)}
     with bucket.EventWriter(folder / "bucket", world.late_events) as writer, _without_collection():
         for number in range(first, last + 1):
             if number == last:
                 world.late_events = writer.late()
-                _save_state(world, store, folder)
-            delivered = store.deliveries(received_gte=day_start(number - 1), received_lt=day_start(number))
-            applied += len(delivered)
-            day = simulate_day(world, delivered)
+                settings["world_state"] = _save_state(world, folder)
+            day = simulate_day(world, delivered_on(number - 1))
             writer.write(day, clock)
-            apply_facts(desk, day.facts, since, clock)
+            records.apply(day.facts_within(since, clock))
             if number < last:
                 bucket.write_spend(world, number, folder / "bucket")
             if number % FLUSH_DAYS == FLUSH_DAYS - 1:
-                desk.flush()
+                records.flush()
             if progress:
                 progress(number - first + 1, last - first + 1)
         writer.late()
-    desk.flush()
     truth.write(world, folder / "truth", clock)
-    store.set_now(clock)
-    return applied
+    return settings
 
 
 @contextmanager
@@ -174,8 +198,8 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _save_state(world: World, store: Store, folder: Path) -> None:
-    """Keep the state at the start of the clock's day; the setting names it in the same transaction as the clock."""
+def _save_state(world: World, folder: Path) -> str:
+    """Keep the state at the start of the clock's day; its name, which the store holds together with the clock."""
     name = f"day-{world.day:05d}"
     final = folder / "world" / name
     new = final.with_name(f".{name}-{os.getpid()}")
@@ -184,8 +208,7 @@ def _save_state(world: World, store: Store, folder: Path) -> None:
     world.save(new)
     shutil.rmtree(final, ignore_errors=True)
     new.rename(final)
-    store.set_setting("world_state", name)
-    store.set_setting("seed", str(world.parameters.seed))
+    return name
 
 
 def _swap(new: Path, final: Path) -> None:

@@ -143,12 +143,17 @@ class Store:
 
     @contextmanager
     def filling(self) -> Iterator[None]:
-        """One transaction that writes a whole world: the listings are indexed at its end, which is faster."""
+        """One transaction that writes a whole world into a new file; nobody else may hold it.
+
+        The listings are indexed at its end, and pages go to the file itself instead of through the write-ahead log.
+        """
+        self._connection.execute("pragma journal_mode = memory")
         with self.transaction():
             for name in LISTINGS:
                 self._connection.execute(f"drop index if exists {name}")
             yield
             self._index_listings()
+        self._connection.execute("pragma journal_mode = wal")
 
     def _index_listings(self) -> None:
         for name, what in LISTINGS.items():

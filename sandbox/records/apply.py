@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sandbox.records import bitrix24, customerio, stripe, stripe_invoices, zendesk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from sandbox.records.desk import Desk
-    from sandbox.world.day import Fact
 
 HANDLERS: dict[str, Callable[..., Any]] = {
     f"{module.__name__.rpartition('.')[2].partition('_')[0]}.{name}": getattr(module, name)
@@ -32,15 +30,3 @@ def open_accounts(desk: Desk) -> None:
     """What every vendor's account holds before the first customer comes."""
     for vendor in (stripe, bitrix24, customerio):
         vendor.open_account(desk)
-
-
-def apply_facts(desk: Desk, facts: Iterable[Fact], since: float, until: float) -> int:
-    """Let the facts of a day with since <= instant < until change the records, in the order of time.
-
-    Returns:
-        How many there were.
-    """
-    due = sorted((fact for fact in facts if since <= fact[0] < until), key=itemgetter(0, 1))
-    for at, _, what, details in due:
-        HANDLERS[what](desk, at, **details)
-    return len(due)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from sandbox.records.apply import HANDLERS
 from sandbox.store import Document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sandbox.store import Store
+    from sandbox.world.day import Fact
 
 Body = dict[str, Any]
 
@@ -46,22 +50,23 @@ class Desk:
         return self._document(collection, document_id).created_at
 
     def change(self, collection: str, document_id: Any, at: float, changes: Body, *, parent: str | None = None) -> Body:
-        """Set top-level fields of a document; returns those that had another value, with the value they had."""
+        """Set top-level fields of a document; returns the body as it was before."""
         document = self._document(collection, document_id)
-        previous = {name: document.body.get(name) for name, new in changes.items() if document.body.get(name) != new}
         body = {**document.body, **changes}
         key = (collection, document.id)
         self._lay_on_top(key, Document(document.id, body, document.created_at, at, parent or document.parent))
         self._changed.add(key)
-        return previous
+        return document.body
+
+    def apply(self, facts: Iterable[Fact]) -> None:
+        """Let facts change the records, in the order they are given."""
+        for at, _, what, details in facts:
+            HANDLERS[what](self, at, **details)
 
     def flush(self) -> None:
         """Write what changed and forget all but the documents that were used last."""
-        by_collection: dict[str, list[Document]] = defaultdict(list)
-        for key in self._changed:
-            by_collection[key[0]].append(self._open[key])
-        for collection, documents in by_collection.items():
-            self.store.put_many(collection, sorted(documents, key=lambda document: document.id))
+        for collection, keys in groupby(sorted(self._changed), key=itemgetter(0)):
+            self.store.put_many(collection, [self._open[key] for key in keys])
         self._changed.clear()
         for key in list(islice(self._open, max(0, len(self._open) - KEPT))):
             del self._open[key]

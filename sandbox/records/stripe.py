@@ -20,8 +20,7 @@ from sandbox.world.catalog import (
     product_id,
     unit_amount,
 )  # fmt: skip
-from sandbox.world.parameters import FOUNDED_AT
-from sandbox.world.state import NEVER
+from sandbox.world.parameters import FOUNDED_AT, NEVER
 
 if TYPE_CHECKING:
     from sandbox.records.desk import Body, Desk
@@ -79,7 +78,7 @@ def _coupon(number: int) -> Body:
     }  # fmt: skip
 
 
-def _emit(desk: Desk, at: float, event: str, body: Body, previous: Body | None = None) -> None:
+def emit(desk: Desk, at: float, event: str, body: Body, previous: Body | None = None) -> None:
     """Write the event of a change; older than thirty days it would be gone by now."""
     if at < desk.events_since:
         return
@@ -92,6 +91,16 @@ def _emit(desk: Desk, at: float, event: str, body: Body, previous: Body | None =
         "livemode": False, "pending_webhooks": 0, "request": {"id": None, "idempotency_key": None}, "type": event,
     }  # fmt: skip
     desk.create("stripe.events", event_body["id"], at, event_body, parent=event)
+
+
+def change(desk: Desk, at: float, event: str, document: tuple[str, str], changes: Body, *, tell_anyway: bool) -> None:
+    """Set fields of an object and emit the event of it; with nothing new only if it is to be told anyway."""
+    before = desk.change(*document, at, changes)
+    if at < desk.events_since:
+        return
+    previous = {name: before.get(name) for name, new in changes.items() if before.get(name) != new}
+    if previous or tell_anyway:
+        emit(desk, at, event, desk.find(*document), previous)
 
 
 def customer_created(
@@ -112,21 +121,19 @@ def customer_created(
         "preferred_locales": [], "shipping": None, "tax_exempt": "none", "test_clock": None,
     }  # fmt: skip
     desk.create("stripe.customers", key, at, body)
-    _emit(desk, at, "customer.created", body)
+    emit(desk, at, "customer.created", body)
 
 
 def customer_changed(desk: Desk, at: float, *, key: str, changes: Body) -> None:
     """A changed balance or delinquency."""
-    previous = desk.change("stripe.customers", key, at, changes)
-    if previous:
-        _emit(desk, at, "customer.updated", desk.find("stripe.customers", key), previous)
+    change(desk, at, "customer.updated", ("stripe.customers", key), changes, tell_anyway=False)
 
 
 def _instant(value: float) -> int | None:
     return None if value in (0.0, NEVER) else int(value)
 
 
-def _discounts(fact: Body, customer: str, subscription: str) -> list[Body]:
+def discounts_of(fact: Body, customer: str, subscription: str) -> list[Body]:
     """The discount in force, expanded, or nothing."""
     if fact["coupon"] < 0:
         return []
@@ -171,7 +178,7 @@ def subscription(desk: Desk, at: float, **fact: Any) -> None:
         "cancel_at_period_end": fact["ending"],
         "canceled_at": _instant(fact["canceled_at"]),
         "cancellation_details": {"comment": None, "feedback": None, "reason": fact["reason"] or None},
-        "discounts": _discounts(fact, fact["customer"], fact["key"]),
+        "discounts": discounts_of(fact, fact["customer"], fact["key"]),
         "ended_at": _instant(fact["ended_at"]),
         "items": _items(fact),
         "latest_invoice": fact["latest_invoice"] or None,
@@ -190,11 +197,10 @@ def subscription(desk: Desk, at: float, **fact: Any) -> None:
             "trial_start": int(fact["created_at"]) if trial_end else None, **changes,
         }  # fmt: skip
         desk.create("stripe.subscriptions", fact["key"], at, body, parent=fact["customer"])
-        _emit(desk, at, fact["event"], body)
+        emit(desk, at, fact["event"], body)
         return
-    previous = desk.change("stripe.subscriptions", fact["key"], at, changes)
-    if previous or fact["event"] == "customer.subscription.trial_will_end":
-        _emit(desk, at, fact["event"], desk.find("stripe.subscriptions", fact["key"]), previous)
+    is_reminder = fact["event"] == "customer.subscription.trial_will_end"
+    change(desk, at, fact["event"], ("stripe.subscriptions", fact["key"]), changes, tell_anyway=is_reminder)
 
 
 def refunded(desk: Desk, at: float, **fact: Any) -> None:
@@ -216,4 +222,4 @@ def refunded(desk: Desk, at: float, **fact: Any) -> None:
         "receipt_number": None, "source_transfer_reversal": None, "status": "succeeded", "transfer_reversal": None,
     }  # fmt: skip
     desk.create("stripe.refunds", refund, at, refund_body, parent=charge)
-    _emit(desk, at, "charge.refunded", body, {"amount_refunded": 0, "refunded": False})
+    emit(desk, at, "charge.refunded", body, {"amount_refunded": 0, "refunded": False})

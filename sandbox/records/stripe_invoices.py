@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox.records.stripe import _discounts, _emit
+from sandbox.records.stripe import change, discounts_of, emit
 from sandbox.world.catalog import INTERVALS, price_id, product_id
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def invoice_created(desk: Desk, at: float, **fact: Any) -> None:
         "billing_reason": fact["reason"], "collection_method": "charge_automatically", "created": int(at),
         "currency": fact["currency"], "customer": fact["customer"], "customer_email": customer["email"],
         "customer_name": customer["name"], "description": None,
-        "discounts": _discounts(fact, fact["customer"], fact["subscription"]) if discount else [], "due_date": None,
+        "discounts": discounts_of(fact, fact["customer"], fact["subscription"]) if discount else [], "due_date": None,
         "effective_at": int(at) if final else None, "ending_balance": fact["ending_balance"] if final else None,
         "footer": None,
         "lines": {
@@ -83,12 +83,11 @@ def invoice_created(desk: Desk, at: float, **fact: Any) -> None:
         "total_excluding_tax": fact["total"], "total_taxes": [],
     }  # fmt: skip
     desk.create("stripe.invoices", fact["key"], at, body, parent=fact["subscription"])
-    _emit(desk, at, "invoice.created", body)
+    emit(desk, at, "invoice.created", body)
 
 
 def _change(desk: Desk, at: float, event: str, invoice: str, changes: Body) -> None:
-    previous = desk.change("stripe.invoices", invoice, at, changes)
-    _emit(desk, at, event, desk.find("stripe.invoices", invoice), previous)
+    change(desk, at, event, ("stripe.invoices", invoice), changes, tell_anyway=True)
 
 
 def _transition(body: Body, **instants: float) -> Body:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from sandbox.world import invoices, names, people
 from sandbox.world.catalog import COUPON_SHARES, COUPONS, CURRENCIES, PLANS, TRIAL_DAYS
 from sandbox.world.dates import months_after
-from sandbox.world.parameters import DAY, HOUR
-from sandbox.world.state import NEVER, Edge, Phase
+from sandbox.world.parameters import DAY, HOUR, NEVER
+from sandbox.world.state import Edge, Phase
 
 if TYPE_CHECKING:
     from sandbox.world.day import Day

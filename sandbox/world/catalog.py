@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sandbox.world.randomness import token
+from sandbox.world.tokens import token
 
 
 @dataclass(frozen=True, slots=True)

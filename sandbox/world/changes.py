@@ -9,8 +9,8 @@ import numpy as np
 from sandbox.world import billing, invoices
 from sandbox.world.catalog import CHANNELS, INCLUDED_SEATS
 from sandbox.world.dates import months_after
-from sandbox.world.parameters import DAY, DAYS_PER_MONTH
-from sandbox.world.state import NEVER, Phase
+from sandbox.world.parameters import DAY, DAYS_PER_MONTH, NEVER
+from sandbox.world.state import Phase
 from sandbox.world.usage import engagement
 
 if TYPE_CHECKING:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from sandbox.world.dates import day_start
 from sandbox.world.parameters import DAY, HOUR
-from sandbox.world.randomness import generator, token
+from sandbox.world.randomness import generator
+from sandbox.world.tokens import token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,29 +46,44 @@ class TrackedEvent:
 
 @dataclass(slots=True)
 class UsageEvents:
-    """Product events in bulk: one array per column; behaviours are positions in `BEHAVIOURS`."""
+    """Product events in bulk: one array per column; people, accounts and `BEHAVIOURS` are given by their positions."""
 
     at: Array
-    user_id: Array
-    group_id: Array
+    person: Array
+    account: Array
     behaviour: Array
     choice: Array
 
 
+@dataclass(slots=True)
+class DayEvents:
+    """The product events of one day, which ends at `end` (unix seconds)."""
+
+    number: int
+    seed: int
+    end: int
+    tracked: list[TrackedEvent] = field(default_factory=list)
+    usage: UsageEvents | None = None
+
+    @property
+    def in_bulk(self) -> int:
+        """How many there are in bulk."""
+        return len(self.usage.at) if self.usage else 0
+
+
 @dataclass
 class Day:
-    """What happens on one day. Facts are for the vendors' records, tracked events for the bucket."""
+    """What happens on one day. Facts are for the vendors' records, events for the bucket."""
 
     world: World
     facts: list[Fact] = field(default_factory=list)
-    tracked: list[TrackedEvent] = field(default_factory=list)
-    usage: UsageEvents | None = None
 
     def __post_init__(self) -> None:
         self.number = self.world.day
         self.seed = self.world.parameters.seed
         self.start = day_start(self.number)
         self.end = self.start + DAY
+        self.events = DayEvents(self.number, self.seed, self.end)
         self._generators: dict[str, np.random.Generator] = {}
 
     def rng(self, purpose: str) -> np.random.Generator:
@@ -83,9 +100,15 @@ class Day:
         """Note a fact; the records of the vendors are made from facts alone."""
         self.facts.append((self.today(at), len(self.facts), what, details))
 
+    def facts_within(self, since: float, until: float) -> list[Fact]:
+        """The facts with since <= instant < until (unix seconds), in the order of time."""
+        return sorted((fact for fact in self.facts if since <= fact[0] < until), key=itemgetter(0, 1))
+
     def today(self, at: float) -> float:
         """The instant, or the day's last second if it would fall later: what a day does not tell is lost."""
-        return float(min(max(at, self.start), self.end - 1))
+        if at < self.start:
+            return float(self.start)
+        return float(min(at, self.end - 1))
 
     def track(  # noqa: PLR0913 - one argument per field of the specification
         self,
@@ -105,7 +128,7 @@ class Day:
         user = str(world.people.user_id[person]) if person >= 0 else None
         group = str(world.accounts.account_id[account]) if account >= 0 else None
         filled = orjson.dumps({"library": _LIBRARY, **context}).decode() if context else _NO_CONTEXT
-        self.tracked.append(
+        self.events.tracked.append(
             TrackedEvent(
                 self.today(at), type, event, user, anonymous_id, group, product,
                 orjson.dumps(properties).decode() if properties else "{}", filled,
@@ -126,5 +149,6 @@ class Day:
         while heap:
             at, _, what, details = heapq.heappop(heap)
             yield at, what, details
-            for entry in agenda.pop(self.number, []):
-                heapq.heappush(heap, (max(entry[0], at), *entry[1:]))
+            if self.number in agenda:
+                for entry in agenda.pop(self.number):
+                    heapq.heappush(heap, (max(entry[0], at), *entry[1:]))

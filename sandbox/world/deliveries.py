@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sandbox.world.catalog import CAMPAIGNS
-from sandbox.world.parameters import HOUR
+from sandbox.world.parameters import HOUR, NEVER
 from sandbox.world.sales import SUCCESS
-from sandbox.world.state import NEVER, Phase
+from sandbox.world.state import Phase
 from sandbox.world.support import AGENTS
 
 if TYPE_CHECKING:

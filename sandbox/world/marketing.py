@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.world.catalog import CAMPAIGNS
 from sandbox.world.dates import utc
-from sandbox.world.parameters import HOUR
-from sandbox.world.state import NEVER, Phase
+from sandbox.world.parameters import HOUR, NEVER
+from sandbox.world.state import Phase
 
 if TYPE_CHECKING:
     from sandbox.world.day import Day

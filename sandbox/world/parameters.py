@@ -16,6 +16,9 @@ CLOCK_HOUR = 6
 
 DAYS_PER_MONTH = 365.25 / 12
 
+NEVER = 4e9
+"""An instant that has not come: later than every simulated one (unix seconds)."""
+
 
 @dataclass(frozen=True, slots=True)
 class EdgeCases:

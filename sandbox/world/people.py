@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sandbox.world import names
-from sandbox.world.parameters import DAY, HOUR
-from sandbox.world.state import NEVER, Edge, Phase
+from sandbox.world.parameters import DAY, HOUR, NEVER
+from sandbox.world.state import Edge, Phase
 
 if TYPE_CHECKING:
     import numpy as np

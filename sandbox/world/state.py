@@ -16,13 +16,10 @@ import pyarrow.parquet as pq
 
 from sandbox.world.columns import Table
 from sandbox.world.dates import day_of
-from sandbox.world.parameters import WorldParameters
+from sandbox.world.parameters import NEVER, WorldParameters
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NEVER = 4e9
-"""An instant that has not come: later than every simulated one (unix seconds)."""
 
 EVENT_SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("message_id", "type", "event", "user_id", "anonymous_id", "group_id", "product")]
@@ -147,6 +144,8 @@ def _effects() -> Table:
     )  # fmt: skip
 
 
+_PLAIN = frozenset({int, float, str, bool})
+
 TABLES = {
     "accounts": _accounts, "people": _people, "prospects": _prospects, "subscriptions": _subscriptions,
     "identities": _identities, "account_months": _account_months, "spend": _spend, "effects": _effects,
@@ -182,7 +181,8 @@ class World:
 
     def schedule(self, at: float, what: str, *details: Any) -> None:
         """Put something on the agenda; the order of equal instants is the order of scheduling."""
-        entry = (float(at), self.number("agenda"), what, [_plain(detail) for detail in details])
+        plain = [detail if type(detail) in _PLAIN else _plain(detail) for detail in details]
+        entry = (float(at), self.number("agenda"), what, plain)
         self.agenda.setdefault(day_of(at), []).append(entry)
 
     def identify(

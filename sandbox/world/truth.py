@@ -22,8 +22,8 @@ from sandbox.world.catalog import (
 from sandbox.world.changes import churn_hazards
 from sandbox.world.dates import day_start, is_last_day_of_month, utc
 from sandbox.world.invoices import discount_in_force
-from sandbox.world.parameters import DAYS_PER_MONTH
-from sandbox.world.state import NEVER, Edge
+from sandbox.world.parameters import DAYS_PER_MONTH, NEVER
+from sandbox.world.state import Edge
 from sandbox.world.usage import engagement
 
 if TYPE_CHECKING:

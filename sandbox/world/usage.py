@@ -12,8 +12,8 @@ import numpy as np
 from sandbox.world.catalog import BEHAVIOURS, PRODUCTS
 from sandbox.world.dates import utc
 from sandbox.world.day import UsageEvents
-from sandbox.world.parameters import DAY, HOUR
-from sandbox.world.state import NEVER, Integration, Phase
+from sandbox.world.parameters import DAY, HOUR, NEVER
+from sandbox.world.state import Integration, Phase
 
 if TYPE_CHECKING:
     from sandbox.world.columns import Array
@@ -114,9 +114,8 @@ def _bulk(day: Day, present: Array, level: Array) -> None:
     elapsed = np.cumsum(gaps)
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
     at = day.start + np.mod(begin, 24.0) * HOUR + (elapsed - elapsed[first][visit])
-    day.usage = UsageEvents(
-        at=np.minimum(np.round(at, 3), day.end - 1.0), user_id=people.user_id[person],
-        group_id=accounts.account_id[account], behaviour=behaviour,
+    day.events.usage = UsageEvents(
+        at=np.minimum(np.round(at, 3), day.end - 1.0), person=person, account=account, behaviour=behaviour,
         choice=(rng.random(total) * _CHOICES[behaviour]).astype("i4"),
     )  # fmt: skip
     calls = np.bincount(account[product == 2], minlength=len(accounts))

@@ -41,6 +41,8 @@ def events(data_dir: Path) -> list[dict[str, Any]]:
 def test_the_same_parameters_give_the_same_world(world: Path, tmp_path: Path) -> None:
     generate(tmp_path, SMALL)
     assert fingerprint(tmp_path) == fingerprint(world)
+    files = [path.relative_to(world) for path in world.rglob("*") if path.is_file()]
+    assert [path for path in files if (world / path).read_bytes() != (tmp_path / path).read_bytes()] == []
 
 
 def test_another_seed_gives_another_world(world: Path, tmp_path: Path) -> None:
