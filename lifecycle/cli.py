@@ -228,6 +228,21 @@ def status_command(as_json: Json = False) -> None:
             report.show(found, report.console())
 
 
+@app.command("report")
+def report_command(as_json: Json = False) -> None:
+    """Write the pages about what is published now: executive, growth, success, trust."""
+    with answering(as_json=as_json) as progress:
+        from dashboard import pages, published  # noqa: PLC0415 - brings the drawing library along
+
+        places = settings.places()
+        try:
+            with progress.step("write the pages"):
+                files = pages.write(places.published_file, places.reports)
+        except published.NothingPublishedError as error:
+            raise run.CannotRunError(str(error)) from None
+        say({"files": [str(file) for file in files]}, "\n".join(str(file) for file in files), as_json=as_json)
+
+
 def _serve(places: settings.Places, progress: Lines) -> str:
     """Make the sandbox's world if there is none, and serve it in the background; its address."""
     from sandbox.serve import ensure_running  # noqa: PLC0415

@@ -185,6 +185,11 @@ class Places:
         return self.published / "lifecycle.duckdb"
 
     @property
+    def reports(self) -> Path:
+        """The pages people look at."""
+        return self.data_dir / "reports"
+
+    @property
     def dbt(self) -> Path:
         """Dbt's artefacts and logs."""
         return self.data_dir / "dbt"

@@ -1,0 +1,73 @@
+"""All pages of one published version, written into a folder: one file each that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dashboard import charts, executive, growth, success, trust
+from dashboard.content import Estimate
+from dashboard.published import opened
+
+if TYPE_CHECKING:
+    from dashboard.content import Page
+    from dashboard.published import Published
+
+MAKERS = (executive.page, growth.page, success.page, trust.page)
+AS_OF = """
+    select as_of, data_through_at, published_at
+    from marts.publish_log where outcome = 'published' order by published_at desc limit 1
+"""
+STALE = "select source from marts.source_refresh where is_stale order by source"
+
+
+def write(pointer: Path, folder: Path) -> list[Path]:
+    """Write every page about the version that `pointer` names; a page that is being looked at is replaced whole.
+
+    Returns:
+        The files, in the order of the pages' own links.
+
+    Raises:
+        NothingPublishedError: if nothing is published yet.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with opened(pointer) as published:
+        pages = [make(published) for make in MAKERS]
+        texts = [(page, _rendered(page, pages, published)) for page in pages]
+    files = []
+    for page, text in texts:
+        path = folder / f"{page.name}.html"
+        draft = folder / f".{page.name}.html"
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+        files.append(path)
+    return files
+
+
+def _rendered(page: Page, pages: list[Page], published: Published) -> str:
+    environment = Environment(
+        loader=PackageLoader("dashboard", "template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        page=page,
+        pages=pages,
+        version=published.version,
+        standing=published.row(AS_OF),
+        stale=[row["source"] for row in published.rows(STALE)],
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+        picture=lambda section: Markup(charts.drawn(section.chart, section.anchor)),  # noqa: S704
+        is_estimate=lambda cell: isinstance(cell, Estimate),
+    )
+
+
+def _asset(name: str) -> Markup:
+    text = (Path(__file__).parent / "template" / name).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - our own file

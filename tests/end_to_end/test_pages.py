@@ -1,0 +1,241 @@
+"""The pages as a browser shows them: the marts' numbers to the last digit, nothing fetched, no script but our own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from benchmarks.job import Job
+from dashboard import pages
+
+pytestmark = pytest.mark.end_to_end
+
+NAMES = ("executive", "growth", "success", "trust")
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-logging=stderr",
+    "--virtual-time-budget=2000",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+HOSTILE = "</td><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">&"
+
+
+@dataclass
+class Shown(HTMLParser):
+    """What a page shows: the numbers in the cells of each section's table, by section, row by row, and the rest."""
+
+    numbers: list[tuple[str, str, int, str]] = field(default_factory=list)  # exact, kind, digits, text
+    tables: dict[str, list[list[str]]] = field(default_factory=lambda: defaultdict(list))
+    scripts: int = 0
+    title: str = ""
+    console: str = ""
+    _section: str = ""
+    _within: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self._within = tag
+        self.scripts += tag == "script"
+        if tag == "section":
+            self._section = found["id"] or ""
+        elif tag == "tr":
+            self.tables[self._section].append([])
+        elif tag == "data":
+            exact = found["value"] or ""
+            self.numbers.append((exact, found["data-kind"] or "", int(found["data-digits"] or 0), ""))
+            if self._section and self.tables[self._section]:
+                self.tables[self._section][-1].append(exact)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within = ""
+        if tag == "table":
+            self._section = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._within == "data":
+            self.numbers[-1] = (*self.numbers[-1][:3], data)
+        elif self._within == "title" and not self.title:
+            self.title = data
+
+    def rows(self, section: str) -> list[list[Decimal]]:
+        """The numbers of a section's table without its heading, exact."""
+        return [[Decimal(exact) for exact in row] for row in self.tables[section][1:]]
+
+
+@pytest.fixture(scope="module")
+def job(after_first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    made = Job(tmp_path_factory.mktemp("pages") / "data")
+    shutil.copytree(after_first_run / "published", made.data_dir / "published", symlinks=True)
+    made.ask("report")
+    return made
+
+
+@pytest.fixture(scope="module")
+def shown(job: Job) -> dict[str, Shown]:
+    return {name: _read(job.data_dir / "reports" / f"{name}.html") for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("page", "section", "question"),
+    [
+        (
+            "executive",
+            "movements",
+            """
+            select
+                sum(opening_mrr), sum(new_mrr), sum(reactivation_mrr), sum(expansion_mrr), sum(contraction_mrr),
+                sum(churn_mrr), sum(fx_mrr), sum(closing_mrr), sum(mrr_past_due), sum(mrr_scheduled_churn),
+                sum(mrr_paused)
+            from marts.mrr_movements group by month order by month desc
+            """,
+        ),
+        (
+            "executive",
+            "worth",
+            """
+            select
+                ltv, ltv_low, ltv_high, if(ltv is null, null, ltv_n),
+                cac, cac_low, cac_high, if(cac is null, null, cac_n), ltv_pooled, spend, new_customers
+            from marts.channel_economics order by channel = 'all' desc, ltv_cac desc nulls last, channel
+            """,
+        ),
+        (
+            "growth",
+            "customers-retention",
+            """
+            select months_since, customers, logo_retention, logo_retention_low, logo_retention_high, logo_retention_n
+            from marts.cohort_retention where cohort_kind = 'month' order by cohort, months_since
+            """,
+        ),
+        (
+            "success",
+            "states",
+            """
+            select count(*) as customers, sum(mrr), count(*) filter (where is_over_time_limit)
+            from marts.customer_lifecycle
+            group by lifecycle_state, state_owner_team order by customers desc, lifecycle_state
+            """,
+        ),
+        (
+            "trust",
+            "identities",
+            """
+            select
+                count(*), count(*) filter (where customer_id in (from marts.customer_lifecycle select customer_id)),
+                (count(*) filter (where customer_id in (from marts.customer_lifecycle select customer_id))
+                / count(*))::decimal(18, 6),
+                count(*) filter (where has_conflict)
+            from marts.customer_identities group by source_system order by source_system
+            """,
+        ),
+    ],
+)
+def test_a_table_holds_what_the_mart_holds_to_the_last_digit(
+    job: Job, shown: dict[str, Shown], page: str, section: str, question: str
+) -> None:
+    with duckdb.connect(str(job.data_dir / "published" / "lifecycle.duckdb"), read_only=True) as published:
+        expected = [
+            [Decimal(str(cell)) for cell in row if cell is not None] for row in published.sql(question).fetchall()
+        ]
+    assert shown[page].rows(section) == expected
+    assert len(expected) > 2
+
+
+def test_every_number_is_written_as_its_exact_value_rounded(shown: dict[str, Shown]) -> None:
+    for page in shown.values():
+        assert len(page.numbers) > 50
+        for exact, kind, digits, text in page.numbers:
+            assert Decimal(text.rstrip("%").replace(",", "")) == _rounded(exact, kind, digits), (exact, kind, text)
+
+
+def test_numbers_are_written_as_the_reader_is_used_to(job: Job, shown: dict[str, Shown]) -> None:
+    german = _read(job.data_dir / "reports" / "executive.html", "--accept-lang=de-DE")
+    assert len(german.numbers) == len(shown["executive"].numbers)
+    for exact, kind, digits, text in german.numbers:
+        plain = re.sub(r"[.\s%]", "", text).replace(",", ".")
+        assert Decimal(plain) == _rounded(exact, kind, digits), (exact, kind, text)
+    assert any("," in text for _, _, _, text in german.numbers)
+
+
+def test_a_page_needs_nothing_but_itself(job: Job, shown: dict[str, Shown]) -> None:
+    for name in NAMES:
+        path = job.data_dir / "reports" / f"{name}.html"
+        text = path.read_text(encoding="utf-8")
+        addresses = set(re.findall(r"https?://[^\"'\s)<]+", text)) - {
+            "http://www.w3.org/2000/svg",
+            "http://www.w3.org/1999/xlink",
+        }
+        assert not addresses
+        assert set(re.findall(r'(?:href|src)="([^"#]+)"', text)) == {f"{other}.html" for other in NAMES} | {"data:,"}
+        assert "CONSOLE" not in shown[name].console
+
+
+def test_names_from_outside_are_text_and_nothing_else(job: Job, tmp_path: Path) -> None:
+    version = tmp_path / "versions" / "20260101T000000Z-0"
+    version.mkdir(parents=True)
+    shutil.copy(job.data_dir / "published" / "lifecycle.duckdb", version)
+    with duckdb.connect(str(version / "lifecycle.duckdb")) as published:
+        published.execute("update marts.customer_lifecycle set customer_name = ?", [HOSTILE])
+    pages.write(version / "lifecycle.duckdb", tmp_path / "reports")
+    found = _read(tmp_path / "reports" / "success.html")
+    assert found.title == "Customer success \N{MIDDLE DOT} customer lifecycle"
+    assert found.scripts == 1
+    assert "taken" in (tmp_path / "reports" / "success.html").read_text(encoding="utf-8")
+
+
+def test_without_a_published_version_the_command_says_what_to_do(tmp_path: Path) -> None:
+    answer = Job(tmp_path / "data").call("report")
+    assert answer.returncode == 2
+    assert "lifecycle run" in answer.stderr
+
+
+def _rounded(exact: str, kind: str, digits: int) -> Decimal:
+    number = Decimal(exact) * (100 if kind == "share" else 1)
+    return number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
+
+
+def _browser(path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    if BROWSER is None:
+        pytest.skip("No Chromium is installed here, so the pages cannot be rendered.")
+    profile = path.parent / "profile"
+    return subprocess.run(
+        [
+            BROWSER,
+            *(flag.replace("\t", " ") for flag in FLAGS),
+            *flags,
+            f"--user-data-dir={profile}",
+            "--dump-dom",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+
+def _read(path: Path, *flags: str) -> Shown:
+    done = _browser(path, *flags)
+    found = Shown(console=done.stderr)
+    found.feed(done.stdout)
+    return found
