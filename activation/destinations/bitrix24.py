@@ -1,8 +1,9 @@
-"""Bitrix24: deal stages and fields, by `crm.item.update` in `batch` calls of at most 50.
+"""Bitrix24: deal stages and fields by `crm.item.update`, tasks by `tasks.task.add`, in `batch` calls of at most 50.
 
 `batch` always answers 200; each command's fate is in `result.result` or `result.result_error`. Setting fields may be
-repeated, so an unknown outcome is resolved by reading the deals back. Fields that the portal does not know are dropped
-there without a word; here that is a refusal. The secret is in the URL.
+repeated, so an unknown outcome is resolved by reading the deals back; a task is found again by the id of its action,
+which it carries in XML_ID. Fields that the portal does not know are dropped there without a word; here that is a
+refusal. The secret is in the URL.
 
 What bounds the throughput is the portal's own run time: 480 seconds of a method in ten minutes. Every answer says how
 much is used (`operating`) and when the oldest minute of it comes back, so batches shrink to what is left and then wait,
@@ -57,7 +58,7 @@ class Bitrix24(Basics):
 
     def send(self, actions: Sequence[Action]) -> list[Outcome]:
         """See Destination."""
-        commands = {f"a{index}": _update(action) for index, action in enumerate(actions)}
+        commands = {f"a{index}": _command(action) for index, action in enumerate(actions)}
         sendable = {key: command for key, command in commands.items() if command}
         answer = self._batch(sendable) if sendable else {}
         results, errors = _by_key(answer.get("result")), _by_key(answer.get("result_error"))
@@ -65,16 +66,13 @@ class Bitrix24(Basics):
         return [
             self._outcome(action, results.get(f"a{index}"), errors.get(f"a{index}"), rest)
             if f"a{index}" in sendable
-            else Outcome.rejected("The payload needs a deal_id and fields.")
+            else Outcome.rejected("The payload needs a deal_id and fields, or a task with a title and a person.")
             for index, action in enumerate(actions)
         ]
 
     def resolve(self, actions: Sequence[Action]) -> list[Outcome | None]:
-        """Read the deals back: where one already has what we wanted to set, the update arrived."""
-        gets = {
-            f"a{index}": f"crm.item.get?entityTypeId={DEAL}&id={quote(str(action.body.get('deal_id')), safe='')}"
-            for index, action in enumerate(actions)
-        }
+        """Read them back: a deal that has what we wanted to set was updated, a task with the action's id was added."""
+        gets = {f"a{index}": _question(action) for index, action in enumerate(actions)}
         try:
             results = _by_key(self._batch(gets).get("result"))
         except BatchRejectedError as error:
@@ -82,6 +80,9 @@ class Bitrix24(Basics):
         found: list[Outcome | None] = []
         for index, action in enumerate(actions):
             result = results.get(f"a{index}")
+            if "task" in action.body:
+                found.append(_found_task(result))
+                continue
             item = (result.get("item") if isinstance(result, dict) else None) or {}
             wanted: dict[str, Any] = action.body.get("fields") or {}
             if wanted and all(str(item.get(name)) == str(value) for name, value in wanted.items()):
@@ -91,8 +92,8 @@ class Bitrix24(Basics):
         return found
 
     def order_key(self, action: Action) -> str | None:
-        """Two changes of one deal must arrive in the order in which they were decided."""
-        return str(action.body.get("deal_id"))
+        """Two changes of one deal must arrive in the order in which they were decided; tasks have no order."""
+        return None if "task" in action.body else str(action.body.get("deal_id"))
 
     def close(self) -> None:
         """Drop the connections."""
@@ -150,9 +151,11 @@ class Bitrix24(Basics):
                 wait = rest if code == RUN_TIME_LIMIT else RATE_SECONDS
                 return Outcome.waiting(reason, 200, wait, wait)
             return Outcome.rejected(reason, 200)
-        item = result.get("item") if isinstance(result, dict) else None
+        item = result.get("task" if "task" in action.body else "item") if isinstance(result, dict) else None
         if not isinstance(item, dict):
             return Outcome.unknown("The answer says nothing about this command.", 200)
+        if "task" in action.body:
+            return Outcome.acknowledged(str(item.get("id")), 200, "", rest)
         ignored = sorted(name for name in action.body["fields"] if name not in item)
         if ignored:
             return Outcome.rejected(f"The portal does not know the field(s) {', '.join(ignored)}.", 200)
@@ -167,16 +170,49 @@ def _until_reset(times: Mapping[str, Any]) -> float:
         return RUN_TIME_SECONDS
 
 
-def _update(action: Action) -> str | None:
-    """`crm.item.update` as a command line inside `batch`, or None if the payload is incomplete."""
+def _command(action: Action) -> str | None:
+    """`crm.item.update` or `tasks.task.add` as a command line inside `batch`, or None if the payload is incomplete."""
     body = action.body
+    task = body.get("task")
+    if isinstance(task, dict):
+        if not task.get("TITLE") or not task.get("RESPONSIBLE_ID"):
+            return None
+        return f"tasks.task.add?{_query([*_fields(task), ('fields[XML_ID]', action.action_id)])}"
     fields = body.get("fields")
     if not body.get("deal_id") or not isinstance(fields, dict) or not fields:
         return None
-    pairs = [("entityTypeId", DEAL), ("id", body["deal_id"])]
-    pairs += [(f"fields[{name}]", value) for name, value in sorted(fields.items())]
-    query = "&".join(f"{quote(name, safe='[]')}={quote(str(value), safe='')}" for name, value in pairs)
-    return f"crm.item.update?{query}"
+    return f"crm.item.update?{_query([('entityTypeId', DEAL), ('id', body['deal_id']), *_fields(fields)])}"
+
+
+def _question(action: Action) -> str:
+    """The command that reads back what the action wanted."""
+    if "task" in action.body:
+        return f"tasks.task.list?{_query([('filter[XML_ID]', action.action_id)])}"
+    return f"crm.item.get?{_query([('entityTypeId', DEAL), ('id', action.body.get('deal_id'))])}"
+
+
+def _found_task(result: Any) -> Outcome:
+    found = result.get("tasks") if isinstance(result, dict) else None
+    if not isinstance(found, list):
+        raise OutcomeUnknownError("Looking for the task again gave no list.")
+    if found:
+        return Outcome.acknowledged(str(found[0].get("id")), 200, "Read back: there is a task for this action.")
+    return Outcome(State.WAITING, "Read back: there is no task for this action.", 200)
+
+
+def _fields(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in sorted(values.items()):
+        each = value if isinstance(value, list) else None
+        if each is None:
+            pairs.append((f"fields[{name}]", value))
+        else:
+            pairs += [(f"fields[{name}][{index}]", one) for index, one in enumerate(each)]
+    return pairs
+
+
+def _query(pairs: Sequence[tuple[str, Any]]) -> str:
+    return "&".join(f"{quote(name, safe='[]')}={quote(str(value), safe='')}" for name, value in pairs)
 
 
 def _by_key(value: Any) -> Mapping[str, Any]:

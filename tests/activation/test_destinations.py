@@ -85,6 +85,23 @@ def webhook(action: Any) -> Any:
 
 
 @pytest.fixture
+def task(action: Any) -> Any:
+    """Makes a task for the person behind the customer."""
+
+    def made(number: int, **values: Any) -> Action:
+        fields = {
+            "TITLE": "Call Acme & Co",
+            "DESCRIPTION": "What happened:\nnobody came; 100 % = silence",
+            "RESPONSIBLE_ID": "1",
+            "UF_CRM_TASK": ["D_7"],
+        }
+        payload = json.dumps({"task": fields | values})
+        return action(number, destination="bitrix24", object="tasks", payload=payload)
+
+    return made
+
+
+@pytest.fixture
 def fault(sandbox: RunningSandbox) -> Any:
     def add(**rule: Any) -> None:
         requests.post(f"{sandbox.url}/_sandbox/faults", json=[rule], timeout=5).raise_for_status()
@@ -223,6 +240,29 @@ def test_a_lost_answer_is_resolved_by_reading_the_deal_back(
         State.WAITING,
         State.WAITING,
     ]
+
+
+def test_a_task_reaches_the_person_who_looks_after_the_customer(
+    sandbox: RunningSandbox, bitrix24: Bitrix24, task: Any, stage: Any
+) -> None:
+    outcomes = bitrix24.send([task(1), stage(1), task(2, RESPONSIBLE_ID="")])
+    assert [outcome.state for outcome in outcomes] == [State.ACKNOWLEDGED, State.ACKNOWLEDGED, State.REJECTED]
+    (kept,) = sandbox.world.rows.select("bitrix24.tasks", order="id_number")
+    found = kept.parsed()
+    assert (found["title"], found["responsibleId"]) == ("Call Acme & Co", "1")
+    assert found["description"] == "What happened:\nnobody came; 100 % = silence"
+    assert found["ufCrmTask"] == ["D_7"]
+    assert str(found["id"]) == outcomes[0].vendor_reference
+
+
+def test_a_task_whose_answer_was_lost_is_added_once(
+    sandbox: RunningSandbox, bitrix24: Bitrix24, task: Any, fault: Any, sync: Any
+) -> None:
+    fault(vendor="bitrix24", path="/batch", kind="reset_after_commit", times=1)
+    assert sync(bitrix24, [task(1)]).acknowledged == 1
+    assert len(sandbox.world.rows.select("bitrix24.tasks", order="id_number")) == 1
+    assert [found.state for found in bitrix24.resolve([task(1), task(2)])] == [State.ACKNOWLEDGED, State.WAITING]
+    assert bitrix24.order_key(task(1)) is None
 
 
 def test_a_full_bucket_at_bitrix24_is_waited_for(bitrix24: Bitrix24, stage: Any, fault: Any, sync: Any) -> None:
