@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 
 from lifecycle.answering import Json, answering
-from lifecycle.playbook import declared, doings, machine, sheets
+from lifecycle.playbook import sheets
+from lifecycle.playbook.verdict import judge
 from lifecycle.report import console
 
 
@@ -30,8 +31,3 @@ def check(as_json: Json = False) -> None:
             out.print(f"{rows} rows in {len(files)} files. {verdict}")
         if found:
             raise typer.Exit(1)
-
-
-def judge(playbook: sheets.Playbook) -> list[sheets.Finding]:
-    """Every fault, in the order of the files."""
-    return sorted({*declared.findings(playbook), *machine.findings(playbook), *doings.findings(playbook)})

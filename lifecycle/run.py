@@ -16,8 +16,21 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from ingest import extract, ops, tables
-from lifecycle import activate, alerts, clock, closed_months, dbt, gate, publish, published_identities, settings
+from lifecycle import (
+    activate,
+    alerts,
+    clock,
+    closed_months,
+    dbt,
+    gate,
+    publish,
+    published_identities,
+    published_states,
+    settings,
+)
 from lifecycle.lock import held
+from lifecycle.playbook import sheets
+from lifecycle.playbook.verdict import judge as judge_playbook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -90,12 +103,14 @@ def started(
         HeldError: if another one is at work.
         settings.ConfigurationError: if a setting is missing or wrong.
         clock.ClockError: if the clock does not answer.
-        CannotRunError: if there was no run yet.
+        CannotRunError: if there was no run yet, or the playbook of a run that builds has faults.
     """
     places = settings.places()
     run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     with held(places.lock, run_id, command) as lock:
         settings.check_all()
+        if builds:
+            _require_playbook()
         with dbt.start(places, inherited=(lock,)) if builds else nullcontext() as models:
             if prepare is not None:
                 prepare(places)
@@ -255,6 +270,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         ops.record(connection, "publications", [row])
         # before the flip, so that no id is ever shown without being remembered
         published_identities.remember(connection, run.run_id, run.as_of)
+        published_states.remember(connection, run.run_id, run.as_of)
         try:
             publish.publish(connection, name, run.places, version, run.progress)
         except publish.PublishError as error:
@@ -352,6 +368,14 @@ def verdict_of(run: Run) -> gate.Verdict:
     if not rows:
         raise CannotRunError("The last run was not judged yet: `lifecycle gate` comes before `lifecycle publish`.")
     return gate.Verdict([gate.Check(*row) for row in rows])
+
+
+def _require_playbook() -> None:
+    """A slip in a seed is said with its row before any silo is asked, and not by a build that fails after it."""
+    found = judge_playbook(sheets.read())
+    if found:
+        faults = "".join(f"\n  {finding}" for finding in found)
+        raise CannotRunError(f"The playbook cannot run:{faults}\n`lifecycle check` says so again when it is mended.")
 
 
 def _stand_no_earlier(places: Places, as_of: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
@@ -19,7 +20,19 @@ from activation.sync import Outlook
 from activation.tally import Tally
 from ingest import ops, tables
 from ingest.pipeline import SourceResult
-from lifecycle import activate, alerts, cli, closed_months, dbt, publish, published_identities, run, settings
+from lifecycle import (
+    activate,
+    alerts,
+    cli,
+    closed_months,
+    dbt,
+    publish,
+    published_identities,
+    published_states,
+    run,
+    settings,
+)
+from lifecycle.playbook import sheets
 from lifecycle.settings import Places
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -78,7 +91,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
     monkeypatch.setattr(dbt, "start", start)
     monkeypatch.setattr(alerts, "send", send)
     monkeypatch.setattr(activate, "activate", delivered)
-    for module in (published_identities, closed_months):
+    for module in (published_identities, published_states, closed_months):
         monkeypatch.setattr(module, "remember", lambda *_args, name=module.__name__: played.remembered.append(name))
     monkeypatch.setattr(settings, "places", lambda: places)
     monkeypatch.setattr(settings, "check_all", lambda: None)
@@ -102,7 +115,8 @@ def test_a_good_run_publishes_and_says_so_everywhere(places: Places, progress: A
     summary = whole(progress)
     assert (summary.exit_code, summary.version) == (0, publish.current_version(places))
     assert stage.alerts == []
-    assert stage.remembered == ["lifecycle.published_identities", "lifecycle.closed_months"]
+    modules = ("published_identities", "published_states", "closed_months")
+    assert stage.remembered == [f"lifecycle.{name}" for name in modules]
     with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
         published = connection.execute("select outcome, version, as_of from marts.publish_log").fetchall()
         checks = connection.execute("select count(*) from marts.gate_results").fetchone()
@@ -131,7 +145,7 @@ def test_a_shut_gate_publishes_nothing_alerts_and_exits_1(places: Places, progre
     assert "assert_mrr_adds_up" in alert
     assert f"version {good.version} goes on serving" in alert
     assert log(places)[-1][0] == "blocked"
-    assert len(stage.remembered) == 2, "what was not shown is not remembered as shown"
+    assert len(stage.remembered) == 3, "what was not shown is not remembered as shown"
     assert "assert_mrr_adds_up" in " ".join(summary.messages)
 
 
@@ -205,6 +219,20 @@ def test_the_steps_one_by_one_come_to_the_same(places: Places, progress: Any, st
 def test_a_step_before_its_turn_says_which_comes_first(progress: Any, step: Any) -> None:
     with pytest.raises(run.CannotRunError, match="lifecycle ingest"), run.started(step, progress, is_new=False):
         pass
+
+
+def test_a_slip_in_the_playbook_is_said_before_any_silo_is_asked(
+    places: Places, progress: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(sheets.PROJECT / "seeds", tmp_path / "edited" / "seeds")
+    actions = tmp_path / "edited" / "seeds" / "playbook" / "actions.csv"
+    actions.write_text(actions.read_text().replace(",trial_started,", ",trial_startet,"))
+    monkeypatch.setattr(sheets, "PROJECT", tmp_path / "edited")
+    with pytest.raises(run.CannotRunError, match=r"actions\.csv, row 2, field signal_id: .*trial_startet"):
+        whole(progress)
+    assert not places.warehouse.exists()
+    with run.started("ingest", progress, is_new=True) as this:
+        assert this.run_id
 
 
 def test_gate_and_publish_before_their_turn(progress: Any) -> None:
