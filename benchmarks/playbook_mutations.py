@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, main
-from lifecycle.check import judge
 from lifecycle.playbook import sheets
+from lifecycle.playbook.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,11 @@ def action(name: str, **change: str) -> Mutation:
 def permit(name: str, doing: str, **change: str) -> Mutation:
     """A slip in state_permits."""
     return Mutation("state_permits", {"state": name, "action": doing}, change)
+
+
+def turn(after: str, signal: str, **change: str) -> Mutation:
+    """A slip in journeys."""
+    return Mutation("journeys", {"after_action": after, "signal_id": signal}, change)
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -172,6 +177,32 @@ MUTATIONS: tuple[Mutation, ...] = (
         named=("state_permits", "team"),
     ),
     Mutation("state_permits", {"action": "escalate_dormant_customer"}, deleted=True, named=("actions", "action")),
+    # journeys and what follows from time
+    turn("invite_back_to_product", "message_ignored_3d", next_action="invite_bak_again"),
+    turn("invite_back_to_product", "message_ignored_3d", next_action="invite_back_to_product"),
+    turn("invite_back_to_product", "message_ignored_3d", next_action="win_back_offer"),
+    turn("invite_back_to_product", "message_ignored_3d", signal_id="went_quiet_14d"),
+    turn("invite_back_to_product", "message_ignored_3d", version="one"),
+    turn("invite_back_to_product", "message_ignored_3d", in_force_from="2026-01-01 00:00:00"),
+    turn("invite_back_to_product", "message_ignored_3d", meaning=""),
+    turn("help_stalled_integration", "message_ignored_3d", next_action="invite_back_again"),
+    Mutation("actions", {"action": "invite_back_to_product"}, {"goal_signal_id": ""}, named=("journeys", "signal_id")),
+    Mutation(
+        "state_permits",
+        {"state": "trial", "action": "route_overstay"},
+        deleted=True,
+        named=("lifecycle_states", "time_limit_days"),
+    ),
+    Mutation(
+        "state_permits",
+        {"state": "at_risk", "action": "escalate_hand_off"},
+        deleted=True,
+        named=("lifecycle_states", "pick_up_hours"),
+    ),
+    move("paying", "churn", signal_id="overstayed"),
+    Mutation("state_invariants", {"state": "quiet"}, {"measure": "days_since_login"}),
+    Mutation("state_invariants", {"state": "quiet"}, {"at_least": ""}),
+    Mutation("state_invariants", {"state": "quiet"}, {"state": "quite"}),
     # limits and groups
     Mutation("frequency_caps", {"cap_class": "message"}, {"max_actions": "0"}),
     Mutation("frequency_caps", {"cap_class": "message"}, {"max_actions": "9"}),

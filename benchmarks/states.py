@@ -1,9 +1,10 @@
 """What it costs to fold all signals into states, and to decide what is to be done: the models as dbt compiles them.
 
 200,000 customers with ten signals each, of all kinds that the playbook listens to, go through the state machine from
-nothing: three regions and the state that is shown. Then the newest occurrences are planned: every action of the
-playbook on every occurrence that sets it off, with receipts of what was sent before. Times are of the models alone, on
-tables in a DuckDB file; compiling is not in them. A plain loop over the same signals stands beside the fold.
+nothing: three regions and the state that is shown. What became of everything that was ever sent, of all stays and all
+hand-offs is looked up. Then the newest occurrences are planned: every action of the playbook on every occurrence that
+sets it off, with receipts of what was sent before. Times are of the models alone, on tables in a DuckDB file; compiling
+is not in them. A plain loop over the same signals stands beside the fold.
 
     python -m benchmarks.states
     python -m benchmarks.states --customers 50000
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
 
 AS_OF = "2026-03-01 12:00:00"
 FOLD = ("int_lifecycle__moved", "int_lifecycle__dated")
-PLAN = ("int_deliveries__committed", "int_actions__proposed", "int_actions__decided")
+OUTCOMES = (
+    "int_signals__defined",
+    "int_deliveries__committed",
+    "int_hand_offs__followed",
+    "int_outcomes__observed",
+    "int_journeys__walked",
+)
+PLAN = ("int_signals__told", "int_actions__proposed", "int_actions__decided")
 SIGNALS_PER_CUSTOMER = 10
 FOLD_BAR = 3.0
 PLAN_BAR = 5.0
@@ -45,17 +53,28 @@ create schema if not exists staging;
 create schema if not exists intermediate;
 create schema if not exists seeds;
 create table staging.stg_ops__extracts as
-    select
-        'product' as source, timestamp '{as_of}' as as_of, 'succeeded' as status,
-        timestamp '{as_of}' as data_through_at;
+    select source, timestamp '{as_of}' as as_of, 'succeeded' as status, timestamp '{as_of}' as data_through_at
+    from (values ('product'), ('stripe'), ('customerio')) as silos (source);
 create table intermediate.int_customers__resolved as
     select 'c_' || substr(md5(cast(range as varchar)), 1, 16) as customer_id, timestamp '2024-09-01' as first_seen_at
     from range({customers});
 create table intermediate.int_customer_marketing__current as
     select
         customer_id, 'u_' || customer_id as primary_user_id, customer_id || '@mail.example' as primary_email,
-        true as has_consent, '7' as crm_deal_id, '7' as open_deal_id, 'C1:NEW' as crm_deal_stage_id
+        true as has_consent, '7' as crm_deal_id, '7' as open_deal_id, 'C1:NEW' as crm_deal_stage_id,
+        '12' as crm_owner_id
     from intermediate.int_customers__resolved;
+create table intermediate.int_messages__attributed as
+    select
+        customer_id, created_at, created_at + interval 1 day as opened_at, null::timestamp as clicked_at
+    from intermediate.int_customers__resolved
+    cross join (
+        select timestamp '{as_of}' - range * interval 40 day as created_at from range(12)
+    );
+create table intermediate.int_activity__daily_edged as
+    select customer_id, active_at as first_at, active_at + interval 8 hour as last_at
+    from intermediate.int_customers__resolved
+    cross join (select timestamp '{as_of}' - range * interval 20 day as active_at from range(24));
 """
 # which signal, and when, follows from md5, so that every machine folds the same lives
 OCCURRENCES = f"""
@@ -69,14 +88,18 @@ create table intermediate.int_signals__detected as
         cross join range({SIGNALS_PER_CUSTOMER}) as numbers
     ),
     kinds as (
-        select signal_id, rearm, row_number() over (order by signal_id) - 1 as kind_number, count(*) over () as kinds
+        select *, row_number() over (order by signal_id) - 1 as kind_number, count(*) over () as kinds
         from seeds.signal_definitions
+        where behaviour is not null
     ),
     timed as (
         select
             drawn.*,
             kinds.signal_id,
             kinds.rearm,
+            kinds.kind,
+            kinds.unit,
+            kinds.max_lateness_hours,
             -- a life of eighteen months, from sign-up to now
             timestamp '{AS_OF}'
             - interval 1 minute * (1 + ('0x' || substr(drawn.occurrence_id, 1, 7))::bigint % 777600) as occurred_at
@@ -85,9 +108,10 @@ create table intermediate.int_signals__detected as
             on ('0x' || substr(drawn.occurrence_id, 9, 7))::bigint % kinds.kinds = kinds.kind_number
     )
     select
-        occurrence_id, signal_id, rearm, customer_id, null::varchar as user_id, 'fired' as outcome, occurred_at,
-        occurred_at + interval 5 minute as detected_at, false as is_historical,
-        occurrence_id || ',e' as proving_event_ids
+        occurrence_id, signal_id, 'h' as definition_hash, kind, unit, 'product' as proving_source, rearm, customer_id,
+        null::varchar as user_id, 'fired' as outcome, occurred_at, occurred_at + interval 5 minute as detected_at,
+        1 as proof_count, occurred_at as proof_from, occurred_at as proof_to,
+        occurrence_id || ',e' as proving_event_ids, max_lateness_hours, false as is_historical
     from timed
 """
 RECEIPTS = f"""
@@ -111,7 +135,8 @@ def compiled(folder: Path) -> dict[str, str]:
     command = [
         str(Path(sys.executable).with_name("dbt")), "--quiet", "compile", "--vars", f"{{as_of: '{AS_OF}'}}",
         "--threads", "1", "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR),
-        "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"), "--select", *FOLD, *PLAN,
+        "--target-path", str(folder / "target"), "--log-path", str(folder / "logs"),
+        "--select", *FOLD, *OUTCOMES, *PLAN,
     ]  # fmt: skip
     environment = {**os.environ, "LIFECYCLE_WAREHOUSE": str(warehouse)}
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
@@ -184,6 +209,14 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
             fold = seconds(connection, FOLD, sql)
             moved = _count(connection, "intermediate.int_lifecycle__moved where occurrence_id is not null")
             loop, made = plain_loop(connection)
+            outcomes = seconds(connection, OUTCOMES, sql)
+            became = _count(connection, "intermediate.int_outcomes__observed")
+            # what became of years is not planned again
+            connection.execute(
+                "create or replace table intermediate.int_outcomes__observed as"
+                " select * from intermediate.int_outcomes__observed"
+                f" where occurred_at > timestamp '{AS_OF}' - interval 3 day"
+            )
             # plan what is recent: so many occurrences that about 100,000 decisions follow
             per_occurrence = connection.execute(
                 "select count(*) from intermediate.int_signals__detected inner join seeds.actions using (signal_id)"
@@ -201,6 +234,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     return [
         Figure("a full fold", fold, "s", size, ratio=fold / loop, bar=FOLD_BAR),
         Figure("moves that the loop finds differently", abs(made - moved), "moves", f"of {made:,}", bar=0),
+        Figure("outcomes of everything sent", outcomes, "s", f"{became:,} outcomes"),
         Figure("planning", plan, "s", f"{decisions:,} decisions, {permitted:,} permitted", bar=PLAN_BAR),
     ]  # fmt: skip
 

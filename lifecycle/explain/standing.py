@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 RECENT = 8
 MARTS = {
-    "customer_lifecycle", "lifecycle_state_history", "signals", "action_decisions", "action_deliveries", "hand_offs",
+    "customer_lifecycle", "lifecycle_state_history", "lifecycle_state_versions", "state_alarms", "signals",
+    "action_decisions", "action_deliveries", "hand_offs",
 }  # fmt: skip
 QUERIES = {
     "row": """
@@ -41,7 +42,8 @@ QUERIES = {
     """,
     "decisions": f"""
         select
-            action, owner_team, decision, suppression_reason, held_back_by, release_at, arm, is_in_holdout, decided_at
+            action, owner_team, decision, suppression_reason, held_back_by, release_at, arm, is_in_holdout, decided_at,
+            is_exempt_from_caps, journey, journey_version, sent_at, lifecycle_state
         from marts.action_decisions where customer_id = $customer
         order by decided_at desc, occurred_at desc, action_id limit {RECENT}
     """,
@@ -53,6 +55,15 @@ QUERIES = {
     "hand_offs": f"""
         select from_team, to_team, handed_at, handed_because, pick_up_by, outcome
         from marts.hand_offs where customer_id = $customer order by handed_at desc, hand_off_id limit {RECENT}
+    """,
+    "alarms": """
+        select alarm, region, lifecycle_state, wrong_since, measure, measured_value, meaning
+        from marts.state_alarms where customer_id = $customer order by alarm_id
+    """,
+    "corrections": f"""
+        select region, lifecycle_state, valid_from, known_from, known_until, correction
+        from marts.lifecycle_state_versions where customer_id = $customer and correction != 'news'
+        order by coalesce(known_until, known_from) desc, version_id limit {RECENT}
     """,
     "held": """
         select action, max_by(held_back_by, decided_at) as held_back_by
@@ -82,6 +93,8 @@ class Standing:
     decisions: list[dict[str, Any]]
     deliveries: list[dict[str, Any]]
     hand_offs: list[dict[str, Any]]
+    alarms: list[dict[str, Any]]
+    corrections: list[dict[str, Any]]
     leave: list[Leave]
 
 
@@ -162,12 +175,17 @@ def lines(standing: Standing) -> Iterator[str]:
     for each in standing.regions:
         if each["region"] != "customer":
             yield f"  {each['region']}: {each['lifecycle_state']} since {each['valid_from']:%Y-%m-%d}"
+    for each in standing.alarms:
+        since = f"{each['wrong_since']:%Y-%m-%d}"
+        value = "" if each["measure"] is None else f" ({each['measure']} is {each['measured_value']})"
+        yield f"  wrong since {since}: {each['lifecycle_state']}. {each['meaning']}{value}"
     yield from _worth(row)
     for leave in standing.leave:
         yield f"{leave.team} ({leave.role}) may: {', '.join(leave.may) or 'nothing'}"
         for action, why in leave.may_not.items():
             yield f"  not {action}: {why}"
     yield from _lists(standing)
+    yield from _corrections(standing)
 
 
 def _because(reason: str) -> str:
@@ -196,7 +214,10 @@ def _lists(standing: Standing) -> Iterator[str]:
     for each in standing.decisions:
         verdict = each["decision"] if each["decision"] == "permitted" else each["held_back_by"]
         until = f", released {each['release_at']:%H:%M} UTC" if each["release_at"] else ""
-        yield f"  {each['decided_at']:%Y-%m-%d %H:%M} {each['action']}: {verdict}{until} (arm {each['arm']})"
+        exempt = ", exempt from caps" if each["is_exempt_from_caps"] else ""
+        turn = f", journey {each['journey']} version {each['journey_version']}" if each["journey"] else ""
+        said = f"{verdict}{until} (in {each['lifecycle_state']}, arm {each['arm']}{exempt}{turn})"
+        yield f"  {each['decided_at']:%Y-%m-%d %H:%M} {each['action']}: {said}"
     if standing.deliveries:
         yield "What was sent:"
     for each in standing.deliveries:
@@ -207,3 +228,14 @@ def _lists(standing: Standing) -> Iterator[str]:
     for each in standing.hand_offs:
         move = f"{each['from_team']} to {each['to_team']}"
         yield f"  {each['handed_at']:%Y-%m-%d} {move}, because: {each['handed_because']} ({each['outcome']})"
+
+
+def _corrections(standing: Standing) -> Iterator[str]:
+    if standing.corrections:
+        yield "What we had to correct about it:"
+    for each in standing.corrections:
+        entry = f"{each['lifecycle_state']} since {each['valid_from']:%Y-%m-%d %H:%M}"
+        if each["correction"] == "withdrawn":
+            yield f"  {entry} was said from {each['known_from']:%Y-%m-%d} to {each['known_until']:%Y-%m-%d}"
+        else:
+            yield f"  {entry} was only known on {each['known_from']:%Y-%m-%d}"

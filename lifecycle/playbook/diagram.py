@@ -22,8 +22,10 @@ END = "<!-- drawn from the seeds: end -->"
 
 
 def drawn(playbook: Playbook) -> str:
-    """The regions as one Mermaid diagram, the rules for what is shown, and who owns it."""
-    return "\n".join([*_diagram(playbook), "", *_rules(playbook), "", *_owners(playbook)])
+    """The regions as one Mermaid diagram, the rules for what is shown, who owns it, and the journeys as another."""
+    return "\n".join([
+        *_diagram(playbook), "", *_rules(playbook), "", *_owners(playbook), "", *_journeys(playbook),
+    ])  # fmt: skip
 
 
 def replaced(text: str, playbook: Playbook) -> str:
@@ -73,6 +75,22 @@ def _owners(playbook: Playbook) -> list[str]:
             others = ", ".join(row.words("assisting_teams")) or "nobody"
             lines.append(f"| {row['state']} | {row['owner_team']} | {others} | {limit} | {row['meaning']} |")
     return lines
+
+
+def _journeys(playbook: Playbook) -> list[str]:
+    """The newest version of each journey."""
+    newest: dict[str, int] = {}
+    for row in playbook.rows("journeys"):
+        newest[row["journey"]] = max(newest.get(row["journey"], 0), row.whole("version"))
+    lines = ["```mermaid", "flowchart LR"]
+    for journey, version in newest.items():
+        lines.append(f"    subgraph {journey} [{journey}, version {version}]")
+        for row in playbook.rows("journeys"):
+            if row["journey"] == journey and row.whole("version") == version:
+                target = row["next_action"] or f"{journey}_end((end))"
+                lines.append(f"        {row['after_action']} -->|{row['signal_id']}| {target}")
+        lines.append("    end")
+    return [*lines, "```"]
 
 
 if __name__ == "__main__":

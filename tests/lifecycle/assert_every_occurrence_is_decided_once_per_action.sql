@@ -1,5 +1,6 @@
--- Guards action_decisions: one row for every pair of a fired occurrence and an action that listens to its signal. A
--- missing row is an action that vanished without a reason; a doubled one would be sent twice.
+-- Guards action_decisions: one row for every pair of a fired occurrence and an action that listens to its signal; an
+-- action that is a turn of a journey only where a customer took that turn. A missing row is an action that vanished
+-- without a reason; a doubled one would be sent twice.
 
 with
 
@@ -11,7 +12,19 @@ wanted as (
     from {{ ref('signals') }} as signals
     inner join {{ ref('actions') }} as actions
         on signals.signal_id = actions.signal_id
-    where signals.outcome = 'fired'
+    left join {{ ref('int_journeys__walked') }} as walked
+        on
+            signals.occurrence_id = walked.occurrence_id
+            and actions.action = walked.next_action
+    where
+        signals.outcome = 'fired'
+        and (
+            walked.path_id is not null
+            or not exists (
+                select 1 from {{ ref('journeys') }} as journeys
+                where journeys.next_action = actions.action
+            )
+        )
 
 ),
 

@@ -31,6 +31,11 @@ desired as (
     select
         action_id,
         destination
+    from {{ ref('act_bitrix24__tasks') }}
+    union all
+    select
+        action_id,
+        destination
     from {{ ref('act_make__webhooks') }}
     union all
     select

@@ -39,11 +39,23 @@ create table marts.action_decisions as
         'a_1' as action_id, 'c_1' as customer_id, 'welcome_trial' as action, 'growth' as owner_team,
         'suppressed' as decision, 'quiet_hours' as suppression_reason, 'quiet_hours, holdout' as held_back_by,
         timestamp '2026-02-03 05:00:00' as release_at, 'treatment' as arm, true as is_in_holdout, true as is_open,
-        timestamp '2026-02-02 06:00:00' as decided_at, timestamp '2026-02-01 09:00:00' as occurred_at;
+        timestamp '2026-02-02 06:00:00' as decided_at, timestamp '2026-02-01 09:00:00' as occurred_at,
+        false as is_exempt_from_caps, 'way_back' as journey, 1::bigint as journey_version, null::timestamp as sent_at,
+        'trial' as lifecycle_state;
 create table marts.action_deliveries (
     action_id varchar, customer_id varchar, action varchar, destination varchar, outcome varchar,
     acknowledged_at timestamp, first_planned_at timestamp
 );
+create table marts.state_alarms as
+    select
+        'c_1' as customer_id, 'a' as alarm_id, 'invariant' as alarm, 'revenue' as region, 'in_trial' as lifecycle_state,
+        timestamp '2026-02-01 09:00:00' as wrong_since, 'mrr_usd' as measure, 90.00::decimal(18, 2) as measured_value,
+        'A trial costs nothing.' as meaning;
+create table marts.lifecycle_state_versions as
+    select
+        'c_1' as customer_id, 'v' as version_id, 'customer' as region, 'adopted' as lifecycle_state,
+        timestamp '2026-01-20 09:00:00' as valid_from, timestamp '2026-01-21 06:00:00' as known_from,
+        timestamp '2026-01-30 06:00:00' as known_until, 'withdrawn' as correction;
 create table marts.hand_offs as
     select
         'h_1' as hand_off_id, 'c_1' as customer_id, 'sales' as from_team, 'growth' as to_team,
@@ -69,7 +81,9 @@ def test_it_says_where_the_customer_stands_and_by_which_proof(published: Any) ->
     assert "engagement: exploring since 2026-02-01" in told
     assert "USD 910.00 (850.00 to 990.00, n = 120)" in told
     assert "Risk: not scored (does not pay)." in told
-    assert "welcome_trial: quiet_hours, holdout, released 05:00 UTC (arm treatment)" in told
+    assert "welcome_trial: quiet_hours, holdout, released 05:00 UTC (in trial, arm treatment, journey way_back" in told
+    assert "wrong since 2026-02-01: in_trial. A trial costs nothing. (mrr_usd is 90.00)" in told
+    assert "adopted since 2026-01-20 09:00 was said from 2026-01-21 to 2026-01-30" in told
     assert "sales to growth, because: signed up (waiting)" in told
 
 

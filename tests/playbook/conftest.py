@@ -35,13 +35,22 @@ DETECTION = (
     "int_signals__detected",
 )
 MACHINE = ("int_lifecycle__moved", "int_lifecycle__dated")
+OUTCOMES = ("int_hand_offs__followed", "int_outcomes__observed", "int_journeys__walked")
+VERSIONS = ("stg_ops__state_log", "lifecycle_state_versions")
 DECISIONS = ("int_deliveries__committed", "int_actions__proposed", "int_actions__decided")
 INPUTS = """
     create schema staging;
     create schema intermediate;
     create schema seeds;
+    create schema marts;
     create table staging.stg_ops__extracts (
         source varchar, as_of timestamp, status varchar, data_through_at timestamp
+    );
+    create schema raw_ops;
+    create table raw_ops.extracts (source varchar, status varchar, data_through_at timestamp);
+    create table raw_ops.state_log (
+        customer_id varchar, region varchar, state varchar, valid_from timestamp, occurrence_id varchar,
+        is_withdrawn boolean, known_at timestamp, run_id varchar, _dlt_load_id varchar
     );
     create table staging.stg_receipts__deliveries (
         action_id varchar, customer_id varchar, action varchar, occurrence_id varchar, destination varchar,
@@ -61,7 +70,7 @@ INPUTS = """
     create table intermediate.int_customers__resolved (customer_id varchar, first_seen_at timestamp);
     create table intermediate.int_customer_marketing__current (
         customer_id varchar, primary_user_id varchar, primary_email varchar, has_consent boolean,
-        crm_deal_id varchar, open_deal_id varchar, crm_deal_stage_id varchar
+        crm_deal_id varchar, open_deal_id varchar, crm_deal_stage_id varchar, crm_owner_id varchar
     );
 """
 
@@ -94,10 +103,12 @@ class Playbook:
             self.connection.execute(f"insert into {table} select * from incoming")
             self.connection.unregister("incoming")
 
-    def build(self, models: Sequence[str]) -> None:
-        """Build these models, in this order."""
+    def build(self, models: Sequence[str], as_of: str = AS_OF) -> None:
+        """Build these models, in this order, as of another instant if one is given."""
         for model in models:
-            self.connection.execute(f"create or replace table intermediate.{model} as {self.compiled[model]}")
+            schema = {"stg": "staging", "int": "intermediate"}.get(model[:3], "marts")
+            statement = self.compiled[model].replace(AS_OF, as_of)
+            self.connection.execute(f"create or replace table {schema}.{model} as {statement}")
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query gives."""
@@ -115,7 +126,7 @@ def read_seed(name: str) -> list[dict[str, str]]:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The SQL that dbt makes of the models, at a fixed as_of."""
     folder = tmp_path_factory.mktemp("playbook")
-    models = (*DETECTION, *MACHINE, *DECISIONS)
+    models = (*DETECTION, *MACHINE, *OUTCOMES, *VERSIONS, *DECISIONS)
     Warehouse(folder).dbt("compile", "--vars", f"{{as_of: '{AS_OF}'}}", "--select", *models)
     found = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
     assert set(models) <= set(found)

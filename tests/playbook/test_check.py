@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.playbook_mutations import CHECK, LEAST, MUTATIONS, caught, corrupted
-from lifecycle.check import judge
 from lifecycle.cli import app
 from lifecycle.playbook import sheets
 from lifecycle.playbook.diagram import replaced
+from lifecycle.playbook.verdict import judge
 
 if TYPE_CHECKING:
     from pathlib import Path

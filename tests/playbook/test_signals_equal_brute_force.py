@@ -21,7 +21,7 @@ DETECTION_INPUT = "intermediate.int_events__attributed"
 SIGNAL_COLUMNS = (
     "signal_id varchar, kind varchar, behaviour varchar, until_behaviour varchar, occurrences bigint,"
     " within_seconds bigint, unit varchar, rearm varchar, rearm_after_seconds bigint, max_lateness_hours bigint,"
-    " meaning varchar"
+    " meaning varchar, state varchar"
 )
 BEHAVIOUR_COLUMNS = (
     "behaviour varchar, source varchar, event_name varchar, product varchar, property_name varchar,"
@@ -47,7 +47,7 @@ class Signal:
     def row(self) -> tuple[Any, ...]:
         return (
             self.name, self.kind, self.behaviour, self.until, self.occurrences, self.within, self.unit, self.rearm,
-            self.rearm_after, 72, "A test.",
+            self.rearm_after, 72, "A test.", None,
         )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ occurrences as (
         customer_id,
         signal_id,
         occurred_at
-    from {{ ref('int_signals__detected') }}
+    from {{ ref('int_signals__told') }}
     where outcome = 'fired'
 
 ),

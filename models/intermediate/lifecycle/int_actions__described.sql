@@ -17,7 +17,7 @@ due as (
 
 occurrences as (
 
-    select * from {{ ref('int_signals__detected') }}
+    select * from {{ ref('int_signals__told') }}
     where outcome = 'fired'
 
 ),
@@ -148,6 +148,20 @@ support as (
         created_at
     from {{ ref('int_tickets__attributed') }}
     where not is_own_escalation
+
+),
+
+-- what a notice of a hand-off is about
+hand_offs as (
+
+    select
+        outcomes.occurrence_id,
+        hand_offs.from_team,
+        hand_offs.to_team,
+        hand_offs.pick_up_by
+    from {{ ref('int_outcomes__observed') }} as outcomes
+    inner join {{ ref('int_hand_offs__followed') }} as hand_offs
+        on outcomes.subject_id = hand_offs.hand_off_id
 
 ),
 
@@ -357,6 +371,7 @@ joined as (
         due.recipient_user_id,
         due.recipient_email,
         due.crm_deal_id,
+        due.crm_owner_id,
         accounts.account_id,
         coalesce(customers.customer_name, due.customer_id) as customer_name,
         due.state_at_decision as lifecycle_state,
@@ -384,7 +399,10 @@ joined as (
         deeds.top_events_7d,
         recent.recent_signals,
         tried.tried_actions,
-        permitted.permitted_actions
+        permitted.permitted_actions,
+        hand_offs.from_team as handed_from,
+        hand_offs.to_team as handed_to,
+        hand_offs.pick_up_by
     from due
     inner join triggers
         on due.action_id = triggers.action_id
@@ -414,6 +432,8 @@ joined as (
         on due.action_id = tried.action_id
     left join permitted
         on due.state_at_decision = permitted.state
+    left join hand_offs
+        on due.occurrence_id = hand_offs.occurrence_id
 
 )
 
@@ -428,6 +448,11 @@ select
     || ' (' || proving_event_ids || ').' || chr(10) || chr(10)
     || 'State: ' || lifecycle_state || ' since ' || {{ utc_words('state_since') }} || ', because: ' || state_reason
     || '. ' || state_meaning || ' Owner: ' || state_owner_name || '.' || chr(10)
+    || coalesce(
+        'Handed from ' || handed_from || ' to ' || handed_to
+        || coalesce(', to be picked up by ' || {{ utc_words('pick_up_by') }}, '') || '.' || chr(10),
+        ''
+    )
     || 'Use in the 7 days before: ' || cast(events_7d as {{ text }}) || ' events, active days: '
     || cast(active_days_7d as {{ text }}) || '; in 28 days: ' || cast(events_28d as {{ text }})
     || ' events, active days: ' || cast(active_days_28d as {{ text }}) || '. '

@@ -7,7 +7,7 @@ with
 
 occurrences as (
 
-    select * from {{ ref('int_signals__detected') }}
+    select * from {{ ref('int_signals__told') }}
     where outcome = 'fired'
 
 ),
@@ -15,6 +15,32 @@ occurrences as (
 actions as (
 
     select * from {{ ref('actions') }}
+
+),
+
+-- what is a turn of a journey happens on such a turn and never by itself
+turns as (
+
+    select
+        walked.occurrence_id,
+        walked.next_action,
+        walked.journey,
+        walked.journey_version,
+        walked.path_id,
+        tried.goal_signal_id
+    from {{ ref('int_journeys__walked') }} as walked
+    inner join {{ ref('int_deliveries__committed') }} as deliveries
+        on walked.after_action_id = deliveries.action_id
+    inner join actions as tried
+        on deliveries.action = tried.action
+
+),
+
+next_actions as (
+
+    select distinct next_action
+    from {{ ref('journeys') }}
+    where next_action is not null
 
 ),
 
@@ -92,6 +118,7 @@ recipients as (
         primary_email,
         has_consent,
         crm_deal_id,
+        crm_owner_id,
         open_deal_id is not null as has_open_deal,
         -- the part of a stage id before the colon is its pipeline; the first pipeline has none
         case when crm_deal_stage_id like '%:%' then split_part(crm_deal_stage_id, ':', 1) else '' end as deal_pipeline
@@ -153,14 +180,25 @@ timed as (
         actions.respects_holdout,
         actions.mode,
         actions.control_percent,
-        actions.goal_signal_id,
+        -- a step that only continues wants what the one before it wanted
+        coalesce(actions.goal_signal_id, turns.goal_signal_id) as goal_signal_id,
         actions.urgency,
         actions.title,
+        turns.journey,
+        turns.journey_version,
+        turns.path_id,
         greatest(occurrences.detected_at, actions.enabled_at) as decided_at,
         {{ dbt.dateadd('hour', 'actions.stale_after_hours', 'occurrences.occurred_at') }} as expires_at
     from occurrences
     inner join actions
         on occurrences.signal_id = actions.signal_id
+    left join next_actions
+        on actions.action = next_actions.next_action
+    left join turns
+        on
+            occurrences.occurrence_id = turns.occurrence_id
+            and actions.action = turns.next_action
+    where next_actions.next_action is null or turns.path_id is not null
 
 ),
 
@@ -224,6 +262,7 @@ assigned as (
                 or (recipients.has_open_deal and recipients.deal_pipeline = stages.pipeline)
                 then recipients.crm_deal_id
         end as crm_deal_id,
+        recipients.crm_owner_id,
         coalesce(recipients.has_consent, false) as has_consent,
         paused_customers.customer_id is not null as is_suppressed,
         paused_destinations.destination is not null as is_destination_paused,
@@ -350,6 +389,10 @@ select
     recipient_user_id,
     recipient_email,
     crm_deal_id,
+    crm_owner_id,
+    journey,
+    journey_version,
+    path_id,
     time_zone,
     release_at,
     holdout_shard,
@@ -362,10 +405,11 @@ select
     not is_permitted as is_not_permitted,
     is_permitted and not is_permitted_to_owner as is_owner_mismatch,
     requires_consent and not has_consent as lacks_consent,
-    case destination
-        when 'customerio' then recipient_user_id is null
-        when 'zendesk' then recipient_email is null
-        when 'bitrix24' then crm_deal_id is null
+    case object
+        when 'events' then recipient_user_id is null
+        when 'tickets' then recipient_email is null
+        when 'deal_stages' then crm_deal_id is null
+        when 'tasks' then crm_owner_id is null
         else false
     end as lacks_recipient,
     is_suppressed,

@@ -34,20 +34,21 @@ select
     signals.until_behaviour,
     signals.occurrences,
     signals.within_seconds,
+    signals.state,
     signals.unit,
     signals.rearm,
     signals.rearm_after_seconds,
     signals.max_lateness_hours,
     signals.meaning,
-    started.source,
+    coalesce(started.source, 'states') as source,
     -- silence is only proven by the silo in which the missing behaviour would have shown
-    coalesce(ended.source, started.source) as proving_source,
+    coalesce(ended.source, started.source, 'states') as proving_source,
     {{ surrogate_key([
         'signals.signal_id', 'signals.kind', 'started.behaviour_hash', 'ended.behaviour_hash', 'signals.occurrences',
-        'signals.within_seconds', 'signals.unit', 'signals.rearm', 'signals.rearm_after_seconds',
+        'signals.within_seconds', 'signals.state', 'signals.unit', 'signals.rearm', 'signals.rearm_after_seconds',
     ]) }} as definition_hash
 from signals
-inner join behaviour_hashes as started
+left join behaviour_hashes as started
     on signals.behaviour = started.behaviour
 left join behaviour_hashes as ended
     on signals.until_behaviour = ended.behaviour

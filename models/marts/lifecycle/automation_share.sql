@@ -1,7 +1,7 @@
 -- One row per month of the first delivery, and one for all time: of the cases that were acted on, how many needed no
--- person? A case is one occurrence on which at least one action left. It needed a person when one of those actions made
--- work for somebody (a ticket), or when one did for the same customer within seven days after: what the message did
--- not solve, a person had to.
+-- person? A case is one occurrence on which a message left or a person was asked (a ticket, a task); what only keeps
+-- other systems up to date handles nothing. It needed a person when one was asked on it, or for the same customer
+-- within seven days after: what the message did not solve, a person had to.
 -- Hazard: the newest cases have not had their seven days; is_complete says when every case of a row has. Work that
 -- people do without being asked by the playbook is not in it.
 
@@ -10,11 +10,14 @@ with
 deliveries as (
 
     select
-        customer_id,
-        occurrence_id,
-        destination = 'zendesk' as is_for_a_person,
-        sent_at
-    from {{ ref('int_deliveries__committed') }}
+        deliveries.customer_id,
+        deliveries.occurrence_id,
+        actions.object in ('tickets', 'tasks') as is_for_a_person,
+        deliveries.sent_at
+    from {{ ref('int_deliveries__committed') }} as deliveries
+    inner join {{ ref('actions') }} as actions
+        on deliveries.action = actions.action
+    where actions.object in ('events', 'tickets', 'tasks')
 
 ),
 

@@ -6,7 +6,7 @@ with
 
 occurrences as (
 
-    select * from {{ ref('int_signals__detected') }}
+    select * from {{ ref('int_signals__told') }}
 
 )
 
@@ -18,7 +18,7 @@ select
     customer_id,
     user_id,
     unit,
-    proving_source as source,
+    source,
     outcome,
     occurred_at,
     detected_at,
