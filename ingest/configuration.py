@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import dlt
 from dlt.common.configuration.exceptions import ConfigFieldMissingException
@@ -94,9 +96,23 @@ def _value(source: str, setting: Setting) -> Any:
         raise ConfigurationError(
             f"A setting is no address that starts with http:// or https://: correct {how_to_give(source, setting)}."
         )
+    if setting.is_url and value.startswith("http://") and not _is_this_machine(value):
+        raise ConfigurationError(
+            "A setting is plain http to another machine, which would show the credentials on the way; use https:"
+            f" correct {how_to_give(source, setting)}."
+        )
     if setting.kind is int and value < 1:
         raise ConfigurationError(f"A setting must be at least 1: correct {how_to_give(source, setting)}.")
     return value
+
+
+def _is_this_machine(url: str) -> bool:
+    """Whether an address stays on this machine: localhost, or a loopback number."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check(sources: Iterable[str]) -> None:

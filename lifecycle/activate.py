@@ -134,6 +134,32 @@ def windows() -> dict[str, Window]:
     return {name: Window.parse(value) for name, value in given.items() if value is not None}
 
 
+def check_settings() -> None:
+    """Look at what only delivering reads, so that no run finds it wrong after it has published.
+
+    Raises:
+        ConfigurationError: for the first setting that is wrong.
+    """
+    for setting in (LEDGER_URL, CUSTOMERS, OPERATING, settings.MAKE_API_KEY, settings.MAKE_REQUIRE_ACK):
+        setting.find()
+    guards()
+    windows()
+    thresholds()
+    private_allowed()
+
+
+def private_allowed() -> dict[str, bool]:
+    """Whether a destination may be on a private network.
+
+    Raises:
+        ConfigurationError: if a setting is wrong.
+    """
+    return {
+        name: (Setting(f"activation.{name}.allow_private", check=_truth).find() or "").lower() == "true"
+        for name in settings.DESTINATIONS
+    }
+
+
 @contextmanager
 def destinations(time: Time) -> Iterator[dict[str, Destination]]:
     """Every destination, ready to send.
@@ -142,10 +168,7 @@ def destinations(time: Time) -> Iterator[dict[str, Destination]]:
         ConfigurationError: if a setting is missing or wrong.
     """
     values = {name: [each.read() for each in group] for name, group in settings.DESTINATIONS.items()}
-    private = {
-        name: (Setting(f"activation.{name}.allow_private", check=_truth).find() or "").lower() == "true"
-        for name in values
-    }
+    private = private_allowed()
     hook, signing_secret = values["make"]
     require_ack = (settings.MAKE_REQUIRE_ACK.find() or "false").lower() == "true"
     operating = float(OPERATING.find() or 480)

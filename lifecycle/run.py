@@ -109,6 +109,7 @@ def started(
     run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     with held(places.lock, run_id, command) as lock:
         settings.check_all()
+        activate.check_settings()
         if builds:
             _require_playbook()
         with dbt.start(places, inherited=(lock,)) if builds else nullcontext() as models:

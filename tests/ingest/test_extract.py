@@ -105,6 +105,8 @@ def test_one_silo_down_loses_only_itself_and_the_next_run_recovers(
         ),
         ("SOURCES__ZENDESK__EMAIL", "", "A setting is missing: give email under [sources.zendesk] in .dlt/config.toml"),
         ("SOURCES__STRIPE__BASE_URL", "stripe.com", "A setting is no address that starts with http:// or https://"),
+        ("SOURCES__STRIPE__BASE_URL", "http://api.stripe.com", "A setting is plain http to another machine"),
+        ("SOURCES__BITRIX24__WEBHOOK_URL", "http://127.0.0.1.evil.example/x", "A setting is plain http to another"),
         ("SOURCES__STRIPE__REQUESTS_PER_SECOND", "fast", "A setting is no number: correct requests_per_second"),
         ("SOURCES__ZENDESK__EXPORTS_PER_MINUTE", "0", "A setting must be at least 1: correct exports_per_minute"),
         ("INGEST__SMALLEST_SHARE", "7", "A setting is no share between 0 and 1"),

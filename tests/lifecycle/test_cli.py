@@ -57,6 +57,23 @@ def test_every_command_explains_itself_and_takes_json() -> None:
         assert "--json" in call("sandbox", command, "--help").output
 
 
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "ACTIVATION__GUARD_PER_RUN", "ACTIVATION__GUARD_PER_ACTION", "ACTIVATION__GUARD_SHARE",
+        "ACTIVATION__MAKE__REQUIRE_ACK", "ACTIVATION__ZENDESK__ALLOW_PRIVATE", "ACTIVATION__MAKE__SEND_WINDOW",
+        "ACTIVATION__BITRIX24__OPERATING_SECONDS", "ALERTS__FAILURE_SHARE", "ALERTS__DEAD_LETTERS", "ALERTS__AGE_HOURS",
+    ],
+)  # fmt: skip
+def test_what_only_delivering_reads_is_looked_at_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "perhaps")
+    answer = call("run")
+    assert answer.exit_code == 2
+    assert variable in answer.output, "not the sandbox that does not answer, which comes after"
+
+
 def test_a_missing_setting_is_one_sentence_and_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIVATION__ZENDESK__MODE", "loud")
     answer = call("run")
