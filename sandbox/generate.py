@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from sandbox.store import Delivery
     from sandbox.world.day import Fact
 
-FLUSH_DAYS = 75
-"""How many days' documents are held in memory before they are written."""
 FIRST_DELIVERED_NUMBER = 9_000_000
 """What is created through the vendors' APIs is numbered from here, so that the world's own numbers stay its own."""
 NUMBERED = ("zendesk.", "bitrix24.")
@@ -49,9 +47,6 @@ class Records(Protocol):
 
     def apply(self, facts: Iterable[Fact]) -> None:
         """Let facts change the records, in the order they are given."""
-
-    def flush(self) -> None:
-        """Write what changed, and forget most of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ def generate(data_dir: Path, parameters: WorldParameters | None = None, progress
     started = time.monotonic()
     final = Path(data_dir) / "sandbox"
     new = final.with_name(f".sandbox-{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
+    _sweep(final)
     (new / "world").mkdir(parents=True)
     world = World(parameters or WorldParameters())
     clock = clock_of(world.parameters.days)
@@ -174,8 +169,6 @@ def _live(
             records.apply(day.facts_within(since, clock))
             if number < last:
                 bucket.write_spend(world, number, folder / "bucket")
-            if number % FLUSH_DAYS == FLUSH_DAYS - 1:
-                records.flush()
             if progress:
                 progress(number - first + 1, last - first + 1)
         writer.late()
@@ -209,6 +202,24 @@ def _save_state(world: World, folder: Path) -> str:
     shutil.rmtree(final, ignore_errors=True)
     new.rename(final)
     return name
+
+
+def _sweep(final: Path) -> None:
+    """Remove what others that were killed while they made a world left beside it."""
+    for left in final.parent.glob(f".{final.name}-*"):
+        maker = left.name.rpartition("-")[2]
+        if maker == str(os.getpid()) or not _is_alive(int(maker)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _swap(new: Path, final: Path) -> None:

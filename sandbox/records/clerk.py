@@ -2,8 +2,8 @@
 
 Turning facts into documents is half of the work of making a world, and the simulation never looks at one, so the two
 halves take a core each. `Clerk` starts the process and feeds it on standard input, in lines of JSON: where to write,
-then a list of facts for each day, `null` where memory is to be thinned out, and last the settings that make it a world.
-Without that last line nothing is kept: a simulation that died leaves no half of a world behind.
+then a list of facts for each day, and last the settings that make it a world. Without that last line nothing is kept: a
+simulation that died leaves no half of a world behind.
 """
 
 from __future__ import annotations
@@ -68,10 +68,6 @@ class Clerk:
         """Let facts change the records, in the order they are given."""
         self._put(list(facts))
 
-    def flush(self) -> None:
-        """Have what changed written, and forget most of it."""
-        self._put(None)
-
     def finish(self, settings: Mapping[str, str], sequences: Mapping[str, int]) -> None:
         """Complete the store; returns when it is on disk and nobody holds it any more.
 
@@ -129,12 +125,11 @@ def main(lines: IO[bytes]) -> int:
                     desk.apply(message)
                     continue
                 desk.flush()
-                if message is not None:
-                    for name, value in message["settings"].items():
-                        store.set_setting(name, value)
-                    for name, value in message["sequences"].items():
-                        store.raise_sequence(name, value)
-                    return 0
+                for name, value in message["settings"].items():
+                    store.set_setting(name, value)
+                for name, value in message["sequences"].items():
+                    store.raise_sequence(name, value)
+                return 0
             raise EOFError("the simulation ended before the world was complete")
     finally:
         store.close()

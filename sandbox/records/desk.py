@@ -19,6 +19,8 @@ Body = dict[str, Any]
 
 # documents that stay at hand after they were written: people and customers are spoken of again and again
 KEPT = 20_000
+# documents that may wait to be written, so that memory does not grow with the world
+WAITING = 20_000
 
 
 class Desk:
@@ -62,6 +64,8 @@ class Desk:
         """Let facts change the records, in the order they are given."""
         for at, _, what, details in facts:
             HANDLERS[what](self, at, **details)
+        if len(self._changed) >= WAITING:
+            self.flush()
 
     def flush(self) -> None:
         """Write what changed and forget all but the documents that were used last."""

@@ -13,6 +13,7 @@ import pytest
 
 from sandbox import generate as generator
 from sandbox.generate import generate, store_path
+from sandbox.records import desk
 from sandbox.records.clerk import PROJECT_DIR, Clerk, ClerkError
 from sandbox.store import Store
 from sandbox.world.parameters import WorldParameters
@@ -37,7 +38,7 @@ def told(*messages: Any) -> subprocess.CompletedProcess[bytes]:
 
 def test_without_the_last_line_nothing_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "silos.sqlite"
-    done = told({"path": str(path), "events_since": 0.0}, [SIGN_UP], None)
+    done = told({"path": str(path), "events_since": 0.0}, [SIGN_UP])
     assert done.returncode != 0
     assert b"before the world was complete" in done.stderr
     store = Store(path)
@@ -79,6 +80,30 @@ def test_a_clerk_that_was_killed_leaves_the_old_world(tmp_path: Path, monkeypatc
     with pytest.raises(ClerkError, match="died"):
         generate(tmp_path, TINY)
     assert store_path(tmp_path).read_bytes() == before
+
+
+def test_memory_does_not_grow_with_the_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "KEPT", 10)
+    monkeypatch.setattr(desk, "WAITING", 20)
+    store = Store(tmp_path / "silos.sqlite")
+    held = desk.Desk(store, 0.0)
+    for number in range(100):
+        held.apply([(1.0, 1, "zendesk.organization_created", {**SIGN_UP[3], "key": number})])
+        assert len(held._open) <= 30
+    held.flush()
+    assert store.count("zendesk.organizations") == 100
+    store.close()
+
+
+def test_what_a_killed_process_left_half_made_is_swept_away(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    leftover, others = tmp_path / f".sandbox-{gone.pid}", tmp_path / f".sandbox-{os.getppid()}"
+    leftover.mkdir()
+    others.mkdir()
+    generate(tmp_path, TINY)
+    assert not leftover.exists()
+    assert others.exists(), "somebody is at work on it"
 
 
 def test_a_simulation_that_fails_takes_its_clerk_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
