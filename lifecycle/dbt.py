@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 WAREHOUSE_VARIABLE = "LIFECYCLE_WAREHOUSE"  # profiles.yml reads it
+EXAMPLE_LENGTH = 200  # of a row that broke a test; the gate shows 300 characters of what a test says
 GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
 
@@ -221,7 +222,10 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
             say("problem", text=_words(answer.exception))
             return
     for result in built.result.results:
-        say("node", **_node(result))
+        node = _node(result)
+        if node["status"] in {"fail", "warn"}:
+            node["message"] += _example(result.node)
+        say("node", **node)
     for result in fresh.result.results:
         say("freshness", **_freshness(result))
     say("done")
@@ -239,6 +243,24 @@ def _node(result: Any) -> dict[str, Any]:
         "seconds": result.execution_time,
         "severity": _text(getattr(node.config, "severity", "")).lower(),
     }
+
+
+def _example(node: Any) -> str:
+    """One of the rows that a test found, in words; empty if they cannot be asked for again."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415 - only the child has dbt
+
+    if not getattr(node, "compiled_code", None):
+        return ""
+    handle = DuckDBConnectionManager.env().handle()  # type: ignore[no-untyped-call]
+    try:
+        cursor = handle.cursor()
+        row = cursor.execute(f"select * from ({node.compiled_code}\n) order by all limit 1").fetchone()
+        if row is None:
+            return ""
+        found = ", ".join(f"{column[0]}: {value}" for column, value in zip(cursor.description, row, strict=True))
+    finally:
+        handle.close()
+    return f"; for example {found if len(found) <= EXAMPLE_LENGTH else found[:EXAMPLE_LENGTH] + '…'}"
 
 
 def _freshness(result: Any) -> dict[str, Any]:

@@ -12,3 +12,13 @@ def test_what_dbt_remembers_of_the_project_can_be_read_again() -> None:
     remembered = (PROJECT_DIR / "target" / "partial_parse.msgpack").read_bytes()
     again = Manifest.from_msgpack(remembered)  # type: ignore[attr-defined]
     assert len(again.nodes) == len(manifest().nodes), "a run would read the whole project anew: see .dbtignore"
+
+
+def test_every_base_model_is_in_the_conservation_law_of_its_source() -> None:
+    conserved = {
+        f"base_{node.test_metadata.kwargs['source_name']}__{table}"
+        for node in manifest().nodes.values()
+        if getattr(node, "test_metadata", None) is not None and node.test_metadata.name == "conserves_rows"
+        for table in node.test_metadata.kwargs["tables"]
+    }
+    assert conserved == {node.name for node in manifest().nodes.values() if node.name.startswith("base_")}
