@@ -33,10 +33,10 @@ def findings(playbook: Playbook) -> Iterator[Finding]:
             yield from sheet.faults
             yield from _types(sheet)
             for name, arguments in _tests(sheet.declared.get("data_tests", [])):
-                yield from _of_sheet(connection, sheet, name, arguments)
-            for column in sheet.declared.get("columns", []):
-                for name, arguments in _tests(column.get("data_tests", [])):
-                    yield from _of_column(connection, playbook, sheet, column["name"], name, arguments)
+                if name == "sound":
+                    yield from _sound(connection, playbook, sheet, arguments)
+                elif name == "row_count_at_least":
+                    yield from _at_least(sheet, int(arguments["minimum"]))
 
 
 def closest(text: str, known: Iterable[str]) -> str:
@@ -67,46 +67,34 @@ def _types(sheet: Sheet) -> Iterator[Finding]:
                 yield row.finding(column, "There are spaces around the text.", "Take them away; they are part of it.")
 
 
-def _of_sheet(
-    connection: duckdb.DuckDBPyConnection, sheet: Sheet, name: str, arguments: Mapping[str, Any]
+def _sound(
+    connection: duckdb.DuckDBPyConnection, playbook: Playbook, sheet: Sheet, rules: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    if name == "grain":
-        nullable = arguments.get("nullable", [])
-        present = [column for column in arguments["by"] if column not in nullable]
-        yield from _never_null(sheet, [*present, *arguments.get("never_null", [])])
-        for key in [arguments["by"], *arguments.get("also_unique", [])]:
-            yield from _unique(sheet, key)
-    elif name == "never_null":
-        yield from _never_null(sheet, arguments.get("columns", []))
-    elif name == "holds":
-        for law, expression in arguments["expressions"].items():
-            yield from _law(connection, sheet, expression, f"it breaks '{law}'.")
-    elif name == "expression_is_true":
-        expression = f"({arguments['expression']}) or not ({arguments.get('where', 'true')})"
-        yield from _law(connection, sheet, expression, f"it breaks '{arguments['expression'].strip()}'.")
-    elif name == "row_count_at_least" and len(sheet.rows) < int(arguments["minimum"]):
-        yield Finding(
-            sheet.file, 0, "", f"It has {len(sheet.rows)} rows.", f"It needs {arguments['minimum']} at least."
-        )
+    """What tests/generic/sound.sql asks of the rows."""
+    by, nullable = rules.get("by", []), rules.get("nullable", [])
+    present = [column for column in by if column not in nullable]
+    yield from _never_null(sheet, [*present, *rules.get("never_null", [])])
+    for key in [*([by] if by else []), *rules.get("also_unique", [])]:
+        yield from _unique(sheet, key)
+    for column, values in rules.get("one_of", {}).items():
+        yield from _one_of(sheet, column, {str(value) for value in values})
+    for column, (low, high) in rules.get("between", {}).items():
+        yield from _range(sheet, column, low, high)
+    for column, target in rules.get("exists_in", {}).items():
+        yield from _related(connection, playbook, sheet, column, target)
+    for law, expression in rules.get("holds", {}).items():
+        yield from _law(connection, sheet, expression, f"it breaks '{law}'.")
 
 
-def _of_column(
-    connection: duckdb.DuckDBPyConnection,
-    playbook: Playbook,
-    sheet: Sheet,
-    column: str,
-    name: str,
-    arguments: Mapping[str, Any],
-) -> Iterator[Finding]:
-    if name == "accepted_values":
-        allowed = {str(value) for value in arguments["values"]}
-        for row in sheet.rows:
-            if row[column] and row[column] not in allowed:
-                yield row.finding(column, f"'{row[column]}' is not known.", closest(row[column], allowed))
-    elif name in {"relationships", "relationships_where"}:
-        yield from _related(connection, playbook, sheet, column, arguments)
-    elif name == "accepted_range":
-        yield from _range(sheet, column, arguments.get("min_value"), arguments.get("max_value"))
+def _at_least(sheet: Sheet, minimum: int) -> Iterator[Finding]:
+    if len(sheet.rows) < minimum:
+        yield Finding(sheet.file, 0, "", f"It has {len(sheet.rows)} rows.", f"It needs {minimum} at least.")
+
+
+def _one_of(sheet: Sheet, column: str, allowed: set[str]) -> Iterator[Finding]:
+    for row in sheet.rows:
+        if row[column] and row[column] not in allowed:
+            yield row.finding(column, f"'{row[column]}' is not known.", closest(row[column], allowed))
 
 
 def _range(sheet: Sheet, column: str, low: Any, high: Any) -> Iterator[Finding]:
@@ -120,17 +108,23 @@ def _range(sheet: Sheet, column: str, low: Any, high: Any) -> Iterator[Finding]:
 
 
 def _related(
-    connection: duckdb.DuckDBPyConnection, playbook: Playbook, sheet: Sheet, column: str, arguments: Mapping[str, Any]
+    connection: duckdb.DuckDBPyConnection,
+    playbook: Playbook,
+    sheet: Sheet,
+    column: str,
+    target: str | Mapping[str, str],
 ) -> Iterator[Finding]:
-    target = REF.search(str(arguments["to"]))
-    there = playbook.sheets.get(target.group(1)) if target else None
+    told = {"model": target} if isinstance(target, str) else target
+    model = REF.search(told["model"])
+    there = playbook.sheets.get(model.group(1)) if model else None
     if there is None:
         return  # it refers to a model: dbt's to judge
-    known = there.values(arguments["field"])
-    outside = _not_in_scope(connection, sheet, arguments.get("where"))
+    field = told.get("column", column)
+    known = there.values(field)
+    outside = _not_in_scope(connection, sheet, told.get("when"))
     for row in sheet.rows:
         if row[column] and row[column] not in known and row.number not in outside:
-            problem = f"'{row[column]}' is no {arguments['field']} of {there.name}."
+            problem = f"'{row[column]}' is no {field} of {there.name}."
             yield row.finding(column, problem, closest(row[column], known))
 
 
