@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Cells = tuple[Floats, Floats, Floats, Floats]
 
 REPLICATES = 1000
 BUCKETS = 64
@@ -144,7 +145,7 @@ class Curve:
     mean_margin: Floats
     survival: Floats
     value: Floats
-    counts: tuple[Floats, Floats, Floats, Floats]
+    counts: Cells
 
 
 def discounts(months: int, annual_rate: float = 0.10) -> Floats:
@@ -152,7 +153,7 @@ def discounts(months: int, annual_rate: float = 0.10) -> Floats:
     return np.asarray((1 + annual_rate) ** (-np.arange(months) / 12.0))
 
 
-def curve(counts: tuple[Floats, Floats, Floats, Floats], min_at_risk: int = 3, tail_months: int = 6) -> Curve:
+def curve(counts: Cells, min_at_risk: int = 3, tail_months: int = 6) -> Curve:
     """Survival and mean margin from counts there, at risk, lost, and margin, each [sample, month]."""
     there, at_risk, lost, margin = counts
     months = there.shape[1]
@@ -178,8 +179,11 @@ def _survival(hazard: Floats) -> Floats:
     return np.concatenate([np.ones_like(kept[..., :1]), kept[..., :-1]], axis=-1)
 
 
-def influences(tenures: Tenures, estimated: Curve) -> Floats:
-    """Influence of each customer on the value, times their number, in ten-thousandths of it: [sample, customer]."""
+def influences(cells: Cells, estimated: Curve) -> Floats:
+    """Influence of the customers of each bucket, added up, in ten-thousandths of the value: [sample, bucket].
+
+    `cells` are counts there, at risk, lost, and margin, [sample, bucket, month].
+    """
     there, at_risk, lost, margin = estimated.counts
     months = there.shape[1]
     discount = discounts(months)
@@ -208,31 +212,28 @@ def influences(tenures: Tenures, estimated: Curve) -> Floats:
     per_at_risk = scale * (own_loss * estimated.hazard + tail_loss * tail_hazard)
     per_lost = -scale * (own_loss + tail_loss)
     # a month beyond those observed moves nothing
-    per_cent, per_there, per_at_risk, per_lost = (
+    of_there, of_risk, of_lost, of_cent = (
         np.where(estimated.observed, effect, 0.0)[:, None]
-        for effect in (per_cent, per_there, per_at_risk, per_lost)
+        for effect in (per_there, per_at_risk, per_lost, per_cent)
     )  # fmt: skip
-    terms = half_up(
-        per_cent * tenures.margin
-        + per_there * tenures.there
-        + per_at_risk * tenures.at_risk
-        + per_lost * tenures.lost
-    )  # fmt: skip
+    cell_there, cell_risk, cell_lost, cell_margin = cells
+    terms = half_up(of_cent * cell_margin + of_there * cell_there + of_risk * cell_risk + of_lost * cell_lost)
     return half_up(terms.sum(axis=2) / 100)
 
 
 def ltv_interval(tenures: Tenures, drawn: Floats, min_at_risk: int = 3, tail_months: int = 6) -> Interval:
     """Lifetime value with its limits: int_channel_survival__estimated to int_ltv_replicates__estimated."""
-    buckets = drawn.shape[1]
     samples, _, months = tenures.there.shape
-    measures = (tenures.there, tenures.at_risk, tenures.lost, tenures.margin)
-    cells = [_by_bucket(np.where(tenures.there, measure, 0.0), tenures.bucket, buckets) for measure in measures]
+
+    def tallied(measure: NDArray[np.bool_] | Floats) -> Floats:
+        return _by_bucket(np.where(tenures.there, measure, 0.0), tenures.bucket, drawn.shape[1])
+
+    cells = tallied(tenures.there), tallied(tenures.at_risk), tallied(tenures.lost), tallied(tenures.margin)
     there, at_risk, lost, margin = (cell.sum(axis=1) for cell in cells)
     estimated = curve((there, at_risk, lost, margin), min_at_risk, tail_months)
     value = estimated.value.sum(axis=1)
-    pulls = influences(tenures, estimated)
-    size = _by_bucket(tenures.there[:, :, :1].astype(float), tenures.bucket, buckets)[:, :, 0]
-    pull = _by_bucket(pulls[:, :, None], tenures.bucket, buckets)[:, :, 0]
+    size = cells[0][:, :, 0]
+    pull = influences(cells, estimated)
     replicated = np.empty((samples, drawn.shape[0]))
     for sample in range(samples):
         there, at_risk, lost, margin = (drawn @ cell[sample] for cell in cells)

@@ -134,6 +134,29 @@
 {%- endmacro %}
 
 
+-- The sum of numbers in a stated order (one column or several), so that its last digit is the same in every run. An
+-- aggregate; null where there is nothing to add.
+{% macro ordered_sum(value, order_by) -%}
+    {{ return(adapter.dispatch('ordered_sum')(value, order_by)) }}
+{%- endmacro %}
+
+{% macro default__ordered_sum(value, order_by) -%}
+    sum({{ value }} order by {{ order_by }})
+{%- endmacro %}
+
+{% macro spark__ordered_sum(value, order_by) -%}
+    case when count({{ value }}) > 0 then
+        aggregate(
+            array_sort(
+                collect_list(struct(struct({{ order_by }}) as place, cast({{ value }} as double) as addend))
+            ),
+            cast(0 as double),
+            (total, each) -> total + coalesce(each.addend, 0)
+        )
+    end
+{%- endmacro %}
+
+
 -- The distinct values of a group as one text, sorted, joined by ', '. An aggregate.
 {% macro text_list(column) -%}
     {{ return(adapter.dispatch('text_list')(column)) }}

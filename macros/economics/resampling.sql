@@ -207,6 +207,6 @@ inner join quantiles on {{ same_key('totals', 'quantiles', by) }}
 -- How skewed the sum of independent deviations is, without sign: skewness of one / square root of how many. An
 -- aggregate; the order makes the last digit the same in every run.
 {% macro skew_of_sum(deviation, order_by) -%}
-    abs(sum(power({{ deviation }}, 3) order by {{ order_by }}))
+    abs({{ ordered_sum('power(' ~ deviation ~ ', 3)', order_by) }})
     / nullif(power(sum({{ deviation }} * {{ deviation }}), 1.5), 0)
 {%- endmacro %}

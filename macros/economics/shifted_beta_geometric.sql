@@ -59,12 +59,12 @@ best_{{ round }} as (
             candidates_{{ round }}.{{ by | join(', candidates_' ~ round ~ '.') }},
             candidates_{{ round }}.mean_hazard,
             candidates_{{ round }}.log_size,
-            sum(
-                counts.lost * ln(mean_hazard * exp(log_size))
-                + (counts.at_risk - counts.lost) * ln((1 - mean_hazard) * exp(log_size) + counts.renewal - 1)
-                - counts.at_risk * ln(exp(log_size) + counts.renewal - 1)
-                order by counts.renewal
-            ) as log_likelihood
+            {{ ordered_sum(
+                'counts.lost * ln(mean_hazard * exp(log_size)) '
+                ~ '+ (counts.at_risk - counts.lost) * ln((1 - mean_hazard) * exp(log_size) + counts.renewal - 1) '
+                ~ '- counts.at_risk * ln(exp(log_size) + counts.renewal - 1)',
+                'counts.renewal'
+            ) }} as log_likelihood
         from candidates_{{ round }}
         inner join {{ counts }} as counts on {{ same_key('candidates_' ~ round, 'counts', by) }}
         group by

@@ -102,6 +102,40 @@ def test_lifetime_value_equals_numpy_and_is_the_same_with_one_thread_and_two(ren
         assert estimate - low_t * error == pytest.approx(expected.high[0], rel=1e-9)
 
 
+def test_influences_are_the_derivative_of_the_estimate(renderer: Renderer) -> None:
+    """What a customer pulls is what the estimate moves by when the customer counts a millionth more, by difference."""
+    size, more = 60, 1e-6
+    sample = random_tenures(5, size)
+    models = renderer.models((*VALUE_MODELS[:3], "int_customer_values__scored"))
+    with connection() as database:
+        tenures = tenure_table({"one": sample})
+        database.register("tenures", tenures)
+        database.execute("create table intermediate.int_customer_tenures__observed as select * from tenures")
+        build(database, models)
+        ours = dict(
+            database.execute("select customer_id, influence from intermediate.int_customer_values__scored").fetchall()
+        )
+    measures = (sample.there, sample.at_risk, sample.lost, sample.margin)
+    value = estimators.curve(counted(measures, np.ones(size))).value.sum()
+    pulls = np.empty(size)
+    for customer in range(size):
+        weight = np.ones(size)
+        weight[customer] += more
+        pulls[customer] = (estimators.curve(counted(measures, weight)).value.sum() - value) / more
+    expected = 10_000 * size * pulls / value
+    np.testing.assert_allclose([ours[f"one-{customer}"] for customer in range(size)], expected, atol=1.0)
+    assert np.ptp(expected) > 10_000
+
+
+def counted(measures: tuple[Any, ...], weight: Any) -> tuple[Any, Any, Any, Any]:
+    """There, at risk, lost and margin by month, with weighted customers: [1, month]."""
+    there, *others = measures
+    of_there, at_risk, lost, margin = (
+        np.where(there, measure, 0.0).swapaxes(1, 2) @ weight for measure in (there, *others)
+    )
+    return of_there, at_risk, lost, margin
+
+
 def test_means_equal_numpy_and_are_the_same_with_one_thread_and_two(renderer: Renderer) -> None:
     rng = np.random.default_rng(7)
     size = 3000

@@ -95,7 +95,10 @@ worth as (
         week,
         sum(share_millionths) as customers,
         sum(case when is_mature then share_millionths else 0 end) as cohort_customers,
-        sum(cast(share_millionths as double) * value_cents order by value_cents, share_millionths) as value_cents
+        {{ ordered_sum(
+            'cast(share_millionths as double) * value_cents',
+            'value_cents, share_millionths'
+        ) }} as value_cents
     from valued_credits
     group by attribution, channel, week
 
@@ -160,9 +163,9 @@ totals as (
     select
         attribution,
         channel,
-        sum(customers order by week) as customers,
-        sum(cohort_customers order by week) as cohort_customers,
-        sum(value_cents order by week) as value_cents,
+        {{ ordered_sum('customers', 'week') }} as customers,
+        {{ ordered_sum('cohort_customers', 'week') }} as cohort_customers,
+        {{ ordered_sum('value_cents', 'week') }} as value_cents,
         sum(cohort_spend_cents) as cohort_spend_cents,
         sum(cohort_paid_spend_cents) as cohort_paid_spend_cents
     from weeks

@@ -44,10 +44,10 @@ totals as (
     select
         attribution,
         channel,
-        sum(customers order by week) as customers,
+        {{ ordered_sum('customers', 'week') }} as customers,
         sum(is_mature) as weeks,
-        sum(cohort_customers order by week) as cohort_customers,
-        sum(expected_cohort_customers order by week) as expected_cohort_customers,
+        {{ ordered_sum('cohort_customers', 'week') }} as cohort_customers,
+        {{ ordered_sum('expected_cohort_customers', 'week') }} as expected_cohort_customers,
         sum(cohort_spend_cents) as cohort_spend_cents,
         sum(cohort_paid_spend_cents) as cohort_paid_spend_cents
     from weeks

@@ -49,24 +49,24 @@ valued as (
         channel,
         max(last_observed_month) + 1 as observed_months,
         max(case when month_of_tenure = 0 then customers_there end) as customers,
-        sum(value_cents order by month_of_tenure) as ltv_cents,
-        coalesce(sum(case when is_observed then value_cents end order by month_of_tenure), 0) as observed_ltv_cents,
-        sum(pooled_value_cents order by month_of_tenure) as pooled_ltv_cents,
-        sum(survival order by month_of_tenure) as expected_months,
+        {{ ordered_sum('value_cents', 'month_of_tenure') }} as ltv_cents,
+        coalesce(
+            {{ ordered_sum('case when is_observed then value_cents end', 'month_of_tenure') }}, 0
+        ) as observed_ltv_cents,
+        {{ ordered_sum('pooled_value_cents', 'month_of_tenure') }} as pooled_ltv_cents,
+        {{ ordered_sum('survival', 'month_of_tenure') }} as expected_months,
         max(tail_mean_margin_cents) as tail_mean_margin_cents,
         -- the share there when the last month begins; what it leaves for the month after it
         max(case when month_of_tenure = {{ horizon - 1 }} then survival * (1 - hazard) end) as survival_at_horizon,
         -- of how many customers watched to the end would one know as much? customers there / survival are those old
         -- enough to have been seen in a month; months with more value weigh more
-        sum(value_cents order by month_of_tenure)
+        {{ ordered_sum('value_cents', 'month_of_tenure') }}
         / nullif(
-            sum(
-                value_cents * survival
-                / nullif(
-                    case when is_observed then customers_there else tail_there / tail_months end, 0
-                )
-                order by month_of_tenure
-            ),
+            {{ ordered_sum(
+                'value_cents * survival '
+                ~ '/ nullif(case when is_observed then customers_there else tail_there / tail_months end, 0)',
+                'month_of_tenure'
+            ) }},
             0
         ) as customers_known_as_well
     from survival
@@ -79,11 +79,11 @@ tails as (
 
     select
         projected.channel,
-        sum(
-            projected.survival
-            * power(1 + {{ economics_setting('ltv_annual_discount_rate') }}, -projected.renewals / 12.0)
-            order by projected.renewals
-        ) / max(case when projected.renewals = {{ horizon }} then projected.survival end) as discounted_months
+        {{ ordered_sum(
+            'projected.survival '
+            ~ '* power(1 + ' ~ economics_setting('ltv_annual_discount_rate') ~ ', -projected.renewals / 12.0)',
+            'projected.renewals'
+        ) }} / max(case when projected.renewals = {{ horizon }} then projected.survival end) as discounted_months
     from projected
     where projected.renewals >= {{ horizon }}
     group by projected.channel

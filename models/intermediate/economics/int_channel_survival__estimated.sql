@@ -5,6 +5,9 @@
 -- and churn depend on each other.
 -- The pooled columns are the same with customers of all channels mixed in where the channel has few: closer to the
 -- truth for one with less than a hundred customers, but not what the channel's own customers did.
+-- The per_* columns are the estimate's influence function: what one customer there, one cent of margin, one customer at
+-- risk and one lost in the month do to it. Standard errors follow from them without any resampling, of customers
+-- (int_customer_values__scored) and of buckets of customers (int_ltv_replicates__estimated) alike.
 -- Hazard: beyond the last month with enough customers at risk nothing is known. There the mean hazard and margin of
 -- the last months stand in (is_observed is false), and channel_economics says which share of the value that is.
 
@@ -143,9 +146,12 @@ levels as (
 
     select
         rated.channel,
-        sum(rated.margin_cents order by rated.month_of_tenure)
+        {{ ordered_sum('rated.margin_cents', 'rated.month_of_tenure') }}
         / nullif(
-            sum(rated.customers_there * everybody.mean_margin_cents order by rated.month_of_tenure), 0
+            {{ ordered_sum(
+                'rated.customers_there * everybody.mean_margin_cents',
+                'rated.month_of_tenure'
+            ) }}, 0
         ) as margin_level
     from rated
     inner join everybody on rated.month_of_tenure = everybody.month_of_tenure
@@ -189,16 +195,122 @@ valued as (
         pooled_survival * pooled_mean_margin_cents * discount as pooled_value_cents
     from survived
 
+),
+
+with_later_value as (
+
+    select
+        *,
+        coalesce(
+            sum(value_cents) over (
+                partition by channel
+                order by month_of_tenure
+                rows between 1 following and unbounded following
+            ),
+            0
+        ) as later_value_cents
+    from valued
+
+),
+
+-- the estimate as a whole, and what its months beyond the last observed one hang on: the mean margin and the hazard of
+-- the tail window
+estimates as (
+
+    select
+        channel,
+        {{ ordered_sum('value_cents', 'month_of_tenure') }} as ltv_cents,
+        max(case when month_of_tenure = 0 then customers_there end) as customers,
+        coalesce(
+            {{ ordered_sum(
+                'case when not is_observed then survival * discount end',
+                'month_of_tenure'
+            ) }}, 0
+        ) as beyond_per_margin,
+        coalesce(
+            {{ ordered_sum(
+                'case when not is_observed then later_value_cents / nullif(1 - tail_hazard, 0) end',
+                'month_of_tenure'
+            ) }},
+            0
+        ) as beyond_per_loss
+    from with_later_value
+    group by channel
+
+),
+
+-- in cents of the estimate: through the month's own hazard and mean margin, and through those of the tail window; a
+-- month that the estimate does not observe does not move it
+pulls as (
+
+    select
+        with_later_value.*,
+        estimates.customers as customers_of_channel,
+        estimates.ltv_cents,
+        coalesce(
+            with_later_value.survival * with_later_value.discount / nullif(with_later_value.customers_there, 0), 0
+        ) as own_margin,
+        coalesce(
+            with_later_value.later_value_cents
+            / nullif((1 - with_later_value.hazard) * with_later_value.customers_at_risk, 0),
+            0
+        ) as own_loss,
+        case
+            when with_later_value.is_in_tail_window
+                then estimates.beyond_per_margin / nullif(with_later_value.tail_there, 0)
+            else 0
+        end as tail_margin,
+        case
+            when with_later_value.is_in_tail_window
+                then coalesce(estimates.beyond_per_loss / nullif(with_later_value.tail_at_risk, 0), 0)
+            else 0
+        end as tail_loss
+    from with_later_value
+    inner join estimates on with_later_value.channel = estimates.channel
+
+),
+
+-- times the number of customers and relative to the estimate, in millionths of it, so that what is rounded to whole
+-- numbers stays invisible
+scaled as (
+
+    select
+        *,
+        case
+            when is_observed and ltv_cents != 0 then 1000000.0 * customers_of_channel / ltv_cents
+            else 0
+        end as pull_scale
+    from pulls
+
 )
 
 select
-    *,
-    coalesce(
-        sum(value_cents) over (
-            partition by channel
-            order by month_of_tenure
-            rows between 1 following and unbounded following
-        ),
-        0
-    ) as later_value_cents
-from valued
+    channel,
+    month_of_tenure,
+    last_observed_month,
+    is_observed,
+    is_in_tail_window,
+    customers_there,
+    customers_at_risk,
+    customers_lost,
+    margin_cents,
+    tail_months,
+    tail_there,
+    tail_at_risk,
+    tail_hazard,
+    tail_mean_margin_cents,
+    hazard,
+    mean_margin_cents,
+    discount,
+    survival,
+    value_cents,
+    later_value_cents,
+    pooled_hazard,
+    pooled_mean_margin_cents,
+    pooled_survival,
+    pooled_value_cents,
+    pull_scale * (own_margin + tail_margin) as per_cent,
+    -pull_scale * (own_margin * coalesce(mean_margin_cents, 0) + tail_margin * tail_mean_margin_cents) as per_there,
+    pull_scale * (own_loss * coalesce(hazard, 0) + tail_loss * coalesce(tail_hazard, 0)) as per_at_risk,
+    -pull_scale * (own_loss + tail_loss) as per_lost
+from scaled

@@ -107,9 +107,13 @@ multiples as (
     select
         channel,
         month_of_tenure,
-        sum(share_there * margin_factor order by months_ahead) as expected_months,
-        coalesce(sum(case when share_there > 0.975 then margin_factor end order by months_ahead), 0) as least_months,
-        coalesce(sum(case when share_there > 0.025 then margin_factor end order by months_ahead), 0) as most_months
+        {{ ordered_sum('share_there * margin_factor', 'months_ahead') }} as expected_months,
+        coalesce(
+            {{ ordered_sum('case when share_there > 0.975 then margin_factor end', 'months_ahead') }}, 0
+        ) as least_months,
+        coalesce(
+            {{ ordered_sum('case when share_there > 0.025 then margin_factor end', 'months_ahead') }}, 0
+        ) as most_months
     from futures
     group by channel, month_of_tenure
 

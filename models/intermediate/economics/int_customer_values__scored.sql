@@ -30,87 +30,21 @@ ltv as (
 
 ),
 
--- what the months beyond the last observed one hang on: the mean margin and the hazard of the tail window
-extrapolated as (
-
-    select
-        channel,
-        coalesce(sum(survival * discount order by month_of_tenure), 0) as margin_weight,
-        coalesce(
-            sum(later_value_cents / nullif(1 - tail_hazard, 0) order by month_of_tenure), 0
-        ) as hazard_weight
-    from survival
-    where not is_observed
-    group by channel
-
-),
-
--- what one customer there, one cent of margin, one at risk and one lost in a month do to the estimate, each with the
--- part that goes through the tail window; in hundredths of the unit, so that rounding each month stays invisible
-coefficients as (
-
-    select
-        survival.channel,
-        survival.month_of_tenure,
-        100 * 10000.0 * ltv.customers / nullif(ltv.ltv_cents, 0) as scale_factor,
-        survival.survival * survival.discount / nullif(survival.customers_there, 0) as own_margin,
-        coalesce(
-            survival.later_value_cents / nullif((1 - survival.hazard) * survival.customers_at_risk, 0), 0
-        ) as own_loss,
-        case
-            when survival.is_in_tail_window
-                then coalesce(extrapolated.margin_weight, 0) / nullif(survival.tail_there, 0)
-            else 0
-        end as tail_margin,
-        case
-            when survival.is_in_tail_window
-                then coalesce(extrapolated.hazard_weight, 0) / nullif(survival.tail_at_risk, 0)
-            else 0
-        end as tail_loss,
-        survival.mean_margin_cents,
-        survival.tail_mean_margin_cents,
-        coalesce(survival.hazard, 0) as hazard,
-        coalesce(survival.tail_hazard, 0) as tail_hazard
-    from survival
-    inner join ltv on survival.channel = ltv.channel
-    left join extrapolated on survival.channel = extrapolated.channel
-    where survival.is_observed
-
-),
-
-effects as (
-
-    select
-        channel,
-        month_of_tenure,
-        scale_factor * (own_margin + tail_margin) as per_cent,
-        -scale_factor * (own_margin * mean_margin_cents + tail_margin * tail_mean_margin_cents) as per_there,
-        scale_factor * (own_loss * hazard + tail_loss * tail_hazard) as per_at_risk,
-        -scale_factor * (own_loss + tail_loss) as per_lost
-    from coefficients
-
-),
-
--- on the channel's estimate and on that of all channels side by side; a month beyond those that an estimate observes
--- does not move it
+-- what a month does to the channel's estimate and to that of all channels, side by side
 both_effects as (
 
     select
         {%- for effect in ['per_cent', 'per_there', 'per_at_risk', 'per_lost'] %}
-        coalesce(own.{{ effect }}, 0) as own_{{ effect }},
-        coalesce(overall.{{ effect }}, 0) as overall_{{ effect }},
+        own.{{ effect }} as own_{{ effect }},
+        overall.{{ effect }} as overall_{{ effect }},
         {%- endfor %}
-        survival.channel,
-        survival.month_of_tenure
-    from survival
-    left join effects as own
+        own.channel,
+        own.month_of_tenure
+    from survival as own
+    inner join survival as overall
         on
-            survival.channel = own.channel
-            and survival.month_of_tenure = own.month_of_tenure
-    left join effects as overall
-        on
-            overall.channel = 'all'
-            and survival.month_of_tenure = overall.month_of_tenure
+            own.month_of_tenure = overall.month_of_tenure
+            and overall.channel = 'all'
 
 ),
 

@@ -29,32 +29,6 @@ ltv as (
 
 ),
 
-values_of_customers as (
-
-    select * from {{ ref('int_customer_values__scored') }}
-
-),
-
-influences as (
-
-    select
-        channel,
-        bucket,
-        count(*) as customers,
-        sum(cast(influence as double)) as influence
-    from values_of_customers
-    group by channel, bucket
-    union all
-    select
-        'all' as channel,
-        bucket,
-        count(*) as customers,
-        sum(cast(influence_on_all as double)) as influence
-    from values_of_customers
-    group by bucket
-
-),
-
 -- a bucket with one column per month of tenure; months of the tail window also count in the tail
 buckets as (
 
@@ -69,17 +43,23 @@ buckets as (
         ) as {{ column }}_{{ month }},
         {%- endfor %}
         {%- endfor %}
-        max(influences.customers) as customers,
-        max(influences.influence) as influence
+        sum(case when cells.month_of_tenure = 0 then cells.customers_there else 0 end) as customers,
+        -- the influences of the bucket's customers, added up
+        round(
+            sum(
+                round(
+                    survival.per_cent * cells.margin_cents
+                    + survival.per_there * cells.customers_there
+                    + survival.per_at_risk * cells.customers_at_risk
+                    + survival.per_lost * cells.customers_lost
+                )
+            ) / 100
+        ) as influence
     from cells
     inner join survival
         on
             cells.channel = survival.channel
             and cells.month_of_tenure = survival.month_of_tenure
-    inner join influences
-        on
-            cells.channel = influences.channel
-            and cells.bucket = influences.bucket
     group by cells.channel, cells.bucket
 
 ),
