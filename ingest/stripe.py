@@ -46,6 +46,8 @@ EVENTS_KEPT = dt.timedelta(days=29).total_seconds()
 # events that became visible late are looked for this far behind the cursor, in seconds
 LAG = 3600.0
 CATALOGUE = ("products", "prices", "coupons")
+# what the vendor shows on request only: the products that a coupon is limited to
+CATALOGUE_PARAMETERS = {"coupons": {"expand[]": "data.applies_to"}}
 TABLE_OF_OBJECT = {"customer": "customers", "subscription": "subscriptions", "invoice": "invoices", "refund": "refunds"}
 # what a list or a single object has to be asked for beyond its default
 LIST_PARAMETERS: Mapping[str, dict[str, Any]] = {
@@ -129,7 +131,11 @@ def _catalogue(extraction: Extraction, session: VendorSession) -> Iterator[DltRe
         "client": {"base_url": f"{session.base_url}/v1/", "session": session, "paginator": LastIdPaginator()},
         "resources": [
             {
-                "endpoint": {"path": name, "params": {"limit": PAGE}, "data_selector": "data"},
+                "endpoint": {
+                    "path": name,
+                    "params": {"limit": PAGE} | CATALOGUE_PARAMETERS.get(name, {}),
+                    "data_selector": "data",
+                },
                 "parallelized": True,
                 **TABLES[name].hints(),
             }

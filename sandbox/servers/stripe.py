@@ -105,6 +105,8 @@ ID_PREFIXES = {
     "ch": "stripe.charges",
     "re": "stripe.refunds",
 }
+# the products that a coupon is limited to: shown on request only, and absent where it is not limited
+ON_REQUEST = ("coupon", "applies_to")
 # where a discount stands as an id unless it is asked for
 DISCOUNT_PATHS: tuple[tuple[str, ...], ...] = (
     ("discounts",),
@@ -358,9 +360,12 @@ class StripeServer:
         """An object as the request sees it: discounts as ids, at most ten lines, what was asked for expanded."""
         has_discounts = b'"discounts":[{' in body
         has_long_lines = body.count(b'"line_item"') > EMBEDDED_LINES
-        if not (expand or has_discounts or has_long_lines):
+        is_limited = b'"applies_to"' in body
+        if not (expand or has_discounts or has_long_lines or is_limited):
             return body
         value = orjson.loads(body)
+        if is_limited and value.get("object") == ON_REQUEST[0] and [ON_REQUEST[1]] not in expand:
+            value.pop(ON_REQUEST[1], None)
         if has_long_lines and isinstance(value.get("lines"), dict):
             lines = value["lines"]
             lines["total_count"] = len(lines["data"])
@@ -381,6 +386,8 @@ class StripeServer:
                 self.expand(item, path, whole)
             return
         if not path or value is None:
+            return
+        if isinstance(value, dict) and (value.get("object"), path[0]) == ON_REQUEST and path[0] not in value:
             return
         if not isinstance(value, dict) or path[0] not in value:
             raise StripeError(400, f"This property cannot be expanded ({'.'.join(whole)}).", param="expand[]")
@@ -408,7 +415,7 @@ class StripeServer:
 
 def needs_rewriting(resource: Resource, expand: list[list[str]]) -> bool:
     """Whether some object of this resource may be shown other than stored."""
-    return bool(expand) or resource.name in ("subscriptions", "invoices", "customers")
+    return bool(expand) or resource.name in ("subscriptions", "invoices", "customers", "coupons")
 
 
 def collapse(value: Any, path: tuple[str, ...]) -> None:

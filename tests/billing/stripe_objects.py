@@ -179,10 +179,12 @@ class Vendor:
     def _discount(
         self, customer: str, story: Mapping[str, Any], subscription: str | None = None, item: str | None = None
     ) -> Object:
+        # the products that a coupon is limited to are shown in the list of coupons only
+        coupon = {name: value for name, value in self._coupons[story["coupon"]].items() if name != "applies_to"}
         return {
             "id": f"di_{item or subscription or customer}_{story['coupon']}",
             "object": "discount",
-            "coupon": self._coupons[story["coupon"]],
+            "coupon": coupon,
             "customer": customer,
             "subscription": subscription,
             "subscription_item": item,

@@ -1,5 +1,6 @@
 -- One row per subscription and discount, with the half-open interval [valid_from, valid_to) in which it was in force
--- and the level it was given at: one item, the whole subscription, or the customer.
+-- and the level it was given at: one item, the whole subscription, or the customer. A coupon that is limited to some
+-- products (limited_to_products) takes nothing off items of others.
 -- Discounts that apply once are here too (coupon_duration says so): MRR ignores them, other tools do not.
 -- Hazard: when a discount runs out or is taken away the vendor drops it from the object that carried it, and every
 -- trace of it is in old invoices and events only. That a later listing misses it is the evidence of its end.
@@ -154,6 +155,7 @@ described as (
         {{ json_text('discount', '$.coupon.currency') }} as amount_off_currency,
         {{ json_text('discount', '$.coupon.duration') }} as coupon_duration,
         try_cast({{ json_text('discount', '$.coupon.duration_in_months') }} as bigint) as duration_in_months,
+        nullif({{ json_text('discount', '$.coupon.applies_to.products') }}, '[]') as limited_to_products,
         {{ json_unix_time('discount', '$.start') }} as starts_at,
         {{ json_unix_time('discount', '$.end') }} as ends_at
     from listed
@@ -175,6 +177,7 @@ discounts as (
         max(amount_off_currency) as amount_off_currency,
         max(coupon_duration) as coupon_duration,
         max(duration_in_months) as duration_in_months,
+        max(limited_to_products) as limited_to_products,
         min(starts_at) as starts_at,
         max(ends_at) as ends_at,
         min(seen_at) as first_seen_at,
@@ -237,6 +240,7 @@ dated as (
         lower(coalesce(discounts.amount_off_currency, coupons.currency)) as amount_off_currency,
         coalesce(discounts.coupon_duration, coupons.coupon_duration) as coupon_duration,
         coalesce(discounts.duration_in_months, coupons.duration_in_months) as duration_in_months,
+        coalesce(discounts.limited_to_products, coupons.limited_to_products) as limited_to_products,
         coalesce(discounts.starts_at, discounts.first_seen_at, subscriptions.started_at) as valid_from,
         discounts.ends_at,
         lowered_periods.period_ends_at,
@@ -304,6 +308,7 @@ select
     amount_off_minor,
     amount_off_currency,
     coupon_duration,
+    limited_to_products,
     valid_from,
     nullif(valid_to, cast('9999-12-31' as timestamp)) as valid_to
 from ended

@@ -7,8 +7,9 @@
 -- charged to whichever comes first); the order is data. Customers whom no rule touches have the final row only.
 {%- set rules = [
     'discount_repeating', 'discount_once', 'free_time', 'past_due_days', 'unpaid', 'paused', 'churn_timing', 'usage',
-    'fx_rate', 'free_customers',
+    'fx_rate', 'proration', 'free_customers',
 ] %}
+{%- set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
 
 with
 
@@ -28,6 +29,18 @@ closed as (
 
     select * from {{ ref('int_subscription_states__closed') }}
     where customer_id is not null
+
+),
+
+states as (
+
+    select * from {{ ref('int_subscription_states__historized') }}
+
+),
+
+prices as (
+
+    select * from {{ ref('int_prices__normalized') }}
 
 ),
 
@@ -134,10 +147,84 @@ period_starts as (
 
 ),
 
+-- what each change within a period comes to when its prorated invoice lines are taken for it: their amounts, net of
+-- discounts as the vendor writes them, over the time they cover, times the time of the whole period. A change that
+-- begins a new period has a line for all of it, which is what it is worth anyway
+prorated as (
+
+    select
+        lines.stripe_subscription_id,
+        lines.period_starts_at as changed_at,
+        max(lines.period_ends_at) as period_ends_at,
+        sum(
+            {{ whole_division(
+                monthly_units(
+                    'cast(lines.amount_minor as decimal(18, 4))', 'prices.billing_interval', 'prices.interval_count'
+                ) ~ " * case prices.billing_interval
+                    when 'day' then 86400 * prices.interval_count
+                    when 'week' then 604800 * prices.interval_count
+                    else " ~ dbt.datediff(
+                        dbt.dateadd(
+                            'month',
+                            "-prices.interval_count * case prices.billing_interval when 'year' then 12 else 1 end",
+                            'lines.period_ends_at'
+                        ),
+                        'lines.period_ends_at', 'second'
+                    ) ~ " end",
+                "greatest(" ~ dbt.datediff('lines.period_starts_at', 'lines.period_ends_at', 'second') ~ ", 1)"
+            ) }}
+        ) as scaled_units
+    from lines
+    inner join prices on lines.price_id = prices.price_id
+    where prices.is_licensed and lines.invoice_status in ('open', 'paid', 'uncollectible')
+    group by lines.stripe_subscription_id, lines.period_starts_at
+    having min(case when lines.is_proration then 1 else 0 end) = 1
+
+),
+
+changes as (
+
+    select
+        stripe_subscription_id,
+        {%- for view in views %}
+        {{ view }}_net_units - lag({{ view }}_net_units) over subscription_in_time as {{ view }}_change,
+        {%- endfor %}
+        valid_from as changed_at
+    from states
+    window subscription_in_time as (partition by stripe_subscription_id order by valid_from)
+
+),
+
+-- from the change to the end of its period: what the lines make of it instead of the state
+proration_effects as (
+
+    select
+        closed.stripe_subscription_id,
+        {%- for view in views %}
+        sum(prorated.scaled_units - changes.{{ view }}_change) as {{ view }}_proration,
+        {%- endfor %}
+        closed.month
+    from closed
+    inner join prorated
+        on
+            closed.stripe_subscription_id = prorated.stripe_subscription_id
+            and closed.closes_at > prorated.changed_at
+            and closed.closes_at <= prorated.period_ends_at
+    inner join changes
+        on
+            prorated.stripe_subscription_id = changes.stripe_subscription_id
+            and prorated.changed_at = changes.changed_at
+    group by closed.stripe_subscription_id, closed.month
+
+),
+
 facts as (
 
     select
         closed.*,
+        {%- for view in views %}
+        coalesce(proration_effects.{{ view }}_proration, 0) as {{ view }}_proration,
+        {%- endfor %}
         coalesce(usage.usage_units, 0) as usage_units,
         rates.closing_rate,
         coalesce(period_rates.opening_rate, rates.closing_rate) as period_rate
@@ -155,6 +242,10 @@ facts as (
         on
             closed.stripe_subscription_id = period_starts.stripe_subscription_id
             and closed.month = period_starts.month
+    left join proration_effects
+        on
+            closed.stripe_subscription_id = proration_effects.stripe_subscription_id
+            and closed.month = proration_effects.month
     left join rates as period_rates
         on
             closed.currency = period_rates.currency
@@ -179,6 +270,7 @@ touched as (
                     or facts.period_rate != facts.closing_rate
                     or facts.recurring_net_units != facts.forever_net_units
                     or facts.recurring_net_units != facts.every_net_units
+                    or facts.recurring_proration != 0
                     then 1
                 else 0
             end
@@ -217,13 +309,16 @@ judged as (
                 then false
             else true
         end as counts,
+        {%- for part in ['net_units', 'proration'] %}
         case
             when settings.discount_once = 'counted' and settings.discount_repeating = 'counted'
-                then touched.every_net_units
-            when settings.discount_once = 'counted' then touched.unless_repeating_net_units
-            when settings.discount_repeating = 'counted' then touched.recurring_net_units
-            else touched.forever_net_units
-        end as net_units,
+                then touched.every_{{ part }}
+            when settings.discount_once = 'counted' then touched.unless_repeating_{{ part }}
+            when settings.discount_repeating = 'counted' then touched.recurring_{{ part }}
+            else touched.forever_{{ part }}
+        end as {{ part }},
+        {%- endfor %}
+        settings.proration as proration_rule,
         case
             when settings.fx_rate = 'service_period_start' then touched.period_rate
             else touched.closing_rate
@@ -245,7 +340,9 @@ summed as (
         changed_rule,
         is_final,
         sum({{ units_at_rate(
-            "case when counts then net_units else 0 end + case when usage = 'counted' then usage_units else 0 end",
+            "case when counts then net_units else 0 end"
+            ~ " + case when counts and proration_rule = 'scaled_back' then proration else 0 end"
+            ~ " + case when usage = 'counted' then usage_units else 0 end",
             'rate',
             'minor_unit_digits'
         ) }}) as closing_rated,

@@ -1,5 +1,6 @@
 -- One row per subscription item and interval of int_subscription_segments__cut in which it was sold: what it is worth a
--- month, exactly (columns *_units, see macros/economics/exact_money.sql), before discounts and after its own.
+-- month, exactly (columns *_units, see macros/economics/exact_money.sql), before discounts and after those that lower
+-- this item and not the whole subscription: its own, and those limited to its product.
 -- Why it exists: quantities are priced here and nowhere else, whether each costs the same, in packs, or by tiers.
 -- Hazard: a tiered price has no amount per seat. Graduated tiers charge each unit by the tier it falls in, volume tiers
 -- charge all units by the tier that the quantity reaches; both may add a flat amount.
@@ -28,7 +29,6 @@ prices as (
 discounts as (
 
     select * from {{ ref('int_discounts__dated') }}
-    where discount_level = 'item'
 
 ),
 
@@ -114,6 +114,7 @@ priced as (
     select
         sold.price_id,
         sold.quantity,
+        prices.product_id,
         prices.plan,
         prices.billing_interval,
         prices.interval_count,
@@ -143,6 +144,7 @@ contents as (
         segments.valid_from,
         segments.currency,
         items.subscription_item_id,
+        priced.product_id,
         priced.plan,
         priced.billing_interval,
         priced.interval_count,
@@ -161,35 +163,95 @@ contents as (
 
 ),
 
-discount_steps as (
+-- which discounts were in force? a subscription with one of its own does not inherit the customer's
+in_force as (
 
     select
-        contents.stripe_subscription_id,
-        contents.valid_from,
-        contents.subscription_item_id,
-        contents.contract_units,
+        segments.stripe_subscription_id,
+        segments.valid_from,
+        discounts.valid_from as given_at,
+        discounts.discount_id,
+        discounts.discount_level,
+        discounts.subscription_item_id,
+        discounts.limited_to_products,
         discounts.coupon_duration,
         discounts.percent_off,
+        discounts.amount_off_minor,
+        discounts.amount_off_currency
+    from segments
+    inner join discounts
+        on
+            segments.stripe_subscription_id = discounts.stripe_subscription_id
+            and segments.valid_from >= discounts.valid_from
+            and (discounts.valid_to is null or segments.valid_from < discounts.valid_to)
+    qualify
+        discounts.discount_level != 'customer'
+        or max(case when discounts.discount_level = 'subscription' then 1 else 0 end) over (
+            partition by segments.stripe_subscription_id, segments.valid_from
+        ) = 0
+
+),
+
+-- which of them lower single items, and which?
+lowered as (
+
+    select
+        contents.*,
+        in_force.given_at,
+        in_force.discount_id,
+        case in_force.discount_level when 'item' then 1 else 2 end as level_rank,
+        in_force.coupon_duration,
+        in_force.percent_off,
+        {{ whole_division('contents.contract_units', units_per_minor()) }} as price_minor,
         case
-            when discounts.amount_off_currency = contents.currency
+            when in_force.amount_off_currency = contents.currency
                 then
                     {{ monthly_units(
-                        'cast(discounts.amount_off_minor as decimal(18, 4))',
+                        'cast(in_force.amount_off_minor as decimal(18, 4))',
                         'contents.billing_interval',
                         'contents.interval_count'
                     ) }}
-        end as amount_off_units,
-        {{ discount_step_numbers(
-            'contents.stripe_subscription_id, contents.valid_from, contents.subscription_item_id',
-            'discounts.valid_from, discounts.discount_id'
-        ) }}
+        end as amount_off_units
     from contents
-    inner join discounts
+    inner join in_force
         on
-            contents.stripe_subscription_id = discounts.stripe_subscription_id
-            and contents.subscription_item_id = discounts.subscription_item_id
-            and contents.valid_from >= discounts.valid_from
-            and (discounts.valid_to is null or contents.valid_from < discounts.valid_to)
+            contents.stripe_subscription_id = in_force.stripe_subscription_id
+            and contents.valid_from = in_force.valid_from
+            and (in_force.discount_level = 'item' or in_force.limited_to_products is not null)
+            and (in_force.discount_level != 'item' or contents.subscription_item_id = in_force.subscription_item_id)
+            and (
+                in_force.limited_to_products is null
+                or contains(in_force.limited_to_products, '"' || contents.product_id || '"')
+            )
+
+),
+
+-- an amount off several items is shared by what they cost
+shared as (
+
+    select
+        *,
+        sum(price_minor) over (
+            partition by stripe_subscription_id, valid_from, discount_id
+        ) as price_minor_together
+    from lowered
+
+),
+
+discount_steps as (
+
+    select
+        stripe_subscription_id,
+        valid_from,
+        subscription_item_id,
+        contract_units,
+        coupon_duration,
+        percent_off,
+        {{ whole_division('amount_off_units * price_minor', 'nullif(price_minor_together, 0)') }} as amount_off_units,
+        {{ discount_step_numbers(
+            'stripe_subscription_id, valid_from, subscription_item_id', 'level_rank, given_at, discount_id'
+        ) }}
+    from shared
 
 ),
 

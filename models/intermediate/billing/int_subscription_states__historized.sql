@@ -59,7 +59,8 @@ contents as (
 
 ),
 
--- which discounts were in force? a subscription with one of its own does not inherit the customer's
+-- which discounts were in force? a subscription with one of its own does not inherit the customer's; what is limited to
+-- products was taken off the items
 in_force as (
 
     select
@@ -92,10 +93,13 @@ in_force as (
             and contents.valid_from >= discounts.valid_from
             and (discounts.valid_to is null or contents.valid_from < discounts.valid_to)
     qualify
-        discounts.discount_level = 'subscription'
-        or max(case when discounts.discount_level = 'subscription' then 1 else 0 end) over (
-            partition by contents.stripe_subscription_id, contents.valid_from
-        ) = 0
+        discounts.limited_to_products is null
+        and (
+            discounts.discount_level = 'subscription'
+            or max(case when discounts.discount_level = 'subscription' then 1 else 0 end) over (
+                partition by contents.stripe_subscription_id, contents.valid_from
+            ) = 0
+        )
 
 ),
 

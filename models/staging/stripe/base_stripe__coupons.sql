@@ -27,6 +27,8 @@ renamed as (
         name as coupon_name,
         lower(currency) as currency,
         duration as coupon_duration,
+        -- the products it is limited to, as a JSON list; null where it lowers everything
+        nullif({{ json_text('applies_to', '$.products') }}, '[]') as limited_to_products,
 
         ---------- numerics
         try_cast(percent_off as decimal(9, 4)) as percent_off,

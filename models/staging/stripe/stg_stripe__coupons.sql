@@ -8,6 +8,7 @@ select
     coupon_name,
     currency,
     coupon_duration,
+    limited_to_products,
 
     ---------- numerics
     percent_off,

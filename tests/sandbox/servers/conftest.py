@@ -192,11 +192,16 @@ def stripe_world() -> dict[str, list[Document]]:
     ]
     charge = {"id": "ch_1", "object": "charge", "customer": "cus_0000", "amount": 1900}
     refund = {"id": "re_1", "object": "refund", "charge": "ch_1", "amount": 1900}
+    coupons: list[dict[str, Any]] = [
+        {"id": "LIMITED", "object": "coupon", "applies_to": {"products": ["prod_1"]}},
+        {"id": "OPEN", "object": "coupon"},
+    ]
     return {
         "stripe.customers": customers,
         "stripe.subscriptions": subscriptions,
         "stripe.invoices": invoices,
         "stripe.events": events,
+        "stripe.coupons": [at(coupon, NOW - 500 * DAY) for coupon in coupons],
         "stripe.charges": [at(charge, NOW - 9 * DAY)],
         "stripe.refunds": [at(refund, NOW - 8 * DAY)],
         "stripe.prices": [at(price | {"active": True}, NOW - 500 * DAY)],

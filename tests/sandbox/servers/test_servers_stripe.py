@@ -100,6 +100,15 @@ def test_discounts_are_ids_until_expanded(sandbox: Sandbox) -> None:
     assert single["discounts"][0]["id"] == "di_1"
 
 
+def test_the_products_of_a_coupon_are_shown_on_request(sandbox: Sandbox) -> None:
+    def products(*query: tuple[str, str]) -> dict[str, object]:
+        rows = sandbox.stripe("/v1/coupons", *query).json()["data"]
+        return {row["id"]: row.get("applies_to") for row in rows}
+
+    assert products() == {"LIMITED": None, "OPEN": None}
+    assert products(("expand[]", "data.applies_to")) == {"LIMITED": {"products": ["prod_1"]}, "OPEN": None}
+
+
 def test_ids_expand_to_objects_at_most_four_levels_deep(sandbox: Sandbox) -> None:
     refund = sandbox.stripe("/v1/refunds", ("expand[]", "data.charge")).json()["data"][0]
     assert refund["charge"]["amount"] == 1900
