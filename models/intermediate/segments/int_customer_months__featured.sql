@@ -12,78 +12,40 @@ with
 
 bridge as (
 
-    select
-        customer_id,
-        month,
-        is_open_month,
-        closing_mrr,
-        mrr_past_due,
-        mrr_scheduled_churn,
-        mrr_paused
-    from {{ ref('int_mrr__bridged') }}
+    select * from {{ ref('int_mrr__bridged') }}
 
 ),
 
 states as (
 
-    select
-        customer_id,
-        stripe_subscription_id,
-        plan,
-        billing_interval,
-        seats,
-        valid_from,
-        valid_to
-    from {{ ref('int_subscription_states__historized') }}
+    select * from {{ ref('int_subscription_states__historized') }}
     where mrr_units > 0
 
 ),
 
 plans as (
 
-    select
-        plan,
-        plan_rank
-    from {{ ref('plans') }}
+    select * from {{ ref('plans') }}
 
 ),
 
 usage as (
 
-    select
-        customer_id,
-        usage_date,
-        active_minutes
-    from {{ ref('int_usage__daily') }}
+    select * from {{ ref('int_usage__daily') }}
     where product = 'all' and qualifying_events > 0
 
 ),
 
 actor_usage as (
 
-    select
-        source_record_type,
-        source_record_id,
-        actor_type,
-        actor_id,
-        product,
-        feature_family,
-        usage_date,
-        qualifying_events,
-        failed_exports,
-        api_calls
-    from {{ ref('int_actor_usage__daily') }}
+    select * from {{ ref('int_actor_usage__daily') }}
     where qualifying_events > 0 and usage_date < {{ as_of() }}
 
 ),
 
 events as (
 
-    select
-        customer_id,
-        event_name,
-        occurred_at
-    from {{ ref('int_events__attributed') }}
+    select * from {{ ref('int_events__attributed') }}
     where
         event_name in ('plan_limit_reached', 'pricing_viewed', 'user_invited', 'integration_completed')
         and occurred_at < {{ as_of() }}
@@ -92,93 +54,194 @@ events as (
 
 identities as (
 
-    select
-        source_record_type,
-        source_record_id,
-        customer_id
-    from {{ ref('int_identities__resolved') }}
+    select * from {{ ref('int_identities__resolved') }}
     where source_system = 'product'
 
 ),
 
 tickets as (
 
-    select
-        customer_id,
-        created_at,
-        rated_at,
-        satisfaction_score
-    from {{ ref('int_tickets__attributed') }}
+    select * from {{ ref('int_tickets__attributed') }}
     where not is_own_escalation
 
 ),
 
 touches as (
 
-    select
-        customer_id,
-        channel,
-        touched_at
-    from {{ ref('int_acquisition__first_touched') }}
+    select * from {{ ref('int_acquisition__first_touched') }}
 
 ),
 
 -- actions of ours that left: what a customer did after one says less about what the customer would have done
 deliveries as (
 
-    select
-        customer_id,
-        sent_at
-    from {{ ref('int_deliveries__committed') }}
+    select * from {{ ref('int_deliveries__committed') }}
 
 ),
 
 -- the end of every month, and as_of for the month that has none yet
-ends as (
-
-    select
-        bridge.*,
-        least({{ month_starts_at(dbt.dateadd('month', 1, 'bridge.month')) }}, {{ as_of() }}) as observed_until
-    from bridge
-
-),
-
--- the last date that has begun: 28 dates end with it
 dated as (
 
     select
         *,
-        cast({{ dbt.dateadd('second', -1, 'observed_until') }} as date) as last_date
+        least({{ month_starts_at(dbt.dateadd('month', 1, 'month')) }}, {{ as_of() }}) as observed_until
+    from bridge
+
+),
+
+-- windows end there and are 7, 28 or 56 days long
+ends as (
+
+    select
+        *,
+        {{ dbt.dateadd('day', -7, 'observed_until') }} as since_7d,
+        {{ dbt.dateadd('day', -28, 'observed_until') }} as since_28d,
+        {{ dbt.dateadd('day', -56, 'observed_until') }} as since_56d
+    from dated
+
+),
+
+-- what is counted, one below the other: what happened, when, and since when it is known. A day of use stands at its
+-- midnight, so that a window of 28 days holds 28 dates
+facts as (
+
+    select
+        customer_id,
+        'active day' as fact,
+        cast(usage_date as timestamp) as happened_at,
+        cast(usage_date as timestamp) as known_at,
+        active_minutes
+    from usage
+
+    union all
+
+    select
+        customer_id,
+        event_name as fact,
+        occurred_at as happened_at,
+        occurred_at as known_at,
+        0 as active_minutes
+    from events
+
+    union all
+
+    select
+        customer_id,
+        'ticket' as fact,
+        created_at as happened_at,
+        created_at as known_at,
+        0 as active_minutes
+    from tickets
+
+    union all
+
+    ---------- counted with its ticket, but not known before it was given
+    select
+        customer_id,
+        'bad rating' as fact,
+        created_at as happened_at,
+        rated_at as known_at,
+        0 as active_minutes
+    from tickets
+    where satisfaction_score = 'bad'
+
+),
+
+-- a fact meets two or three ends of months
+counted as (
+
+    select
+        ends.customer_id,
+        ends.month,
+        count(case when facts.fact = 'active day' and facts.happened_at >= ends.since_7d then 1 end) as l7,
+        count(case when facts.fact = 'active day' and facts.happened_at >= ends.since_28d then 1 end) as l28,
+        count(case when facts.fact = 'active day' and facts.happened_at < ends.since_28d then 1 end) as l28_before,
+        sum(case when facts.happened_at >= ends.since_28d then facts.active_minutes else 0 end) as active_minutes_28d,
+        count(case when facts.fact = 'plan_limit_reached' then 1 end) as limits_reached_56d,
+        count(case when facts.fact = 'pricing_viewed' then 1 end) as prices_viewed_56d,
+        count(case when facts.fact = 'user_invited' then 1 end) as users_invited_56d,
+        count(case when facts.fact = 'ticket' then 1 end) as tickets_56d,
+        count(case when facts.fact = 'bad rating' then 1 end) as bad_ratings_56d
     from ends
+    left join facts
+        on
+            ends.customer_id = facts.customer_id
+            and ends.since_56d <= facts.happened_at
+            and ends.observed_until > facts.happened_at
+            and ends.observed_until > facts.known_at
+    group by ends.customer_id, ends.month
+
+),
+
+-- how widely was the product used, and by how many?
+wide_use as (
+
+    select
+        ends.customer_id,
+        ends.month,
+        count(distinct actor_usage.product || '.' || actor_usage.feature_family) as feature_families_28d,
+        count(distinct case when actor_usage.actor_type = 'user' then actor_usage.actor_id end) as active_users_28d,
+        sum(actor_usage.failed_exports) as failed_exports_28d,
+        sum(actor_usage.api_calls) as api_calls_28d
+    from ends
+    inner join identities on ends.customer_id = identities.customer_id
+    inner join actor_usage
+        on
+            identities.source_record_type = actor_usage.source_record_type
+            and identities.source_record_id = actor_usage.source_record_id
+            and ends.since_28d <= actor_usage.usage_date
+            and ends.observed_until > actor_usage.usage_date
+    group by ends.customer_id, ends.month
+
+),
+
+-- the last day of use before the end of the month, however long ago: days and ends in one line, and the day of the last
+-- day in it. A day and an end of the same instant: the day is not before the end
+last_used as (
+
+    select
+        customer_id,
+        month,
+        max(usage_date) over (
+            partition by customer_id
+            order by happened_at, month nulls last
+            rows between unbounded preceding and current row
+        ) as last_used_on
+    from (
+        select
+            customer_id,
+            cast(null as date) as month,
+            usage_date,
+            cast(usage_date as timestamp) as happened_at
+        from usage
+        union all
+        select
+            customer_id,
+            month,
+            null as usage_date,
+            observed_until as happened_at
+        from ends
+    ) as in_time
+    qualify month is not null
 
 ),
 
 subscribed as (
 
     select
-        dated.customer_id,
-        dated.month,
+        ends.customer_id,
+        ends.month,
         cast(sum(states.seats) as bigint) as seats,
         max(plans.plan_rank) as plan_rank,
         max(case when states.billing_interval = 'year' then 1 else 0 end) as is_yearly
-    from dated
+    from ends
     inner join states
         on
-            dated.customer_id = states.customer_id
-            and dated.observed_until > states.valid_from
-            and (states.valid_to is null or dated.observed_until <= states.valid_to)
+            ends.customer_id = states.customer_id
+            and ends.observed_until > states.valid_from
+            and (states.valid_to is null or ends.observed_until <= states.valid_to)
     left join plans on states.plan = plans.plan
-    group by dated.customer_id, dated.month
-
-),
-
-first_paid as (
-
-    select
-        customer_id,
-        min(valid_from) as first_paid_at
-    from states
-    group by customer_id
+    group by ends.customer_id, ends.month
 
 ),
 
@@ -198,296 +261,171 @@ years as (
 renewals as (
 
     select
-        dated.customer_id,
-        dated.month,
-        min(365 - {{ dbt.datediff('years.year_began_at', 'dated.observed_until', 'day') }} % 365) as days_to_anniversary
-    from dated
+        ends.customer_id,
+        ends.month,
+        min(365 - {{ dbt.datediff('years.year_began_at', 'ends.observed_until', 'day') }} % 365) as days_to_anniversary
+    from ends
     inner join years
         on
-            dated.customer_id = years.customer_id
-            and dated.observed_until > years.year_began_at
-    group by dated.customer_id, dated.month
-
-),
-
--- every window below is at most 56 dates, so a day of use meets two or three ends of months
-daily_use as (
-
-    select
-        dated.customer_id,
-        dated.month,
-        max(usage.usage_date) as last_used_on,
-        count(case when usage.usage_date > {{ dbt.dateadd('day', -7, 'dated.last_date') }} then 1 end) as l7,
-        count(case when usage.usage_date > {{ dbt.dateadd('day', -28, 'dated.last_date') }} then 1 end) as l28,
-        count(case when usage.usage_date <= {{ dbt.dateadd('day', -28, 'dated.last_date') }} then 1 end) as l28_before,
-        sum(
-            case
-                when usage.usage_date > {{ dbt.dateadd('day', -28, 'dated.last_date') }} then usage.active_minutes
-                else 0
-            end
-        ) as active_minutes_28d
-    from dated
-    inner join usage
-        on
-            dated.customer_id = usage.customer_id
-            and dated.last_date >= usage.usage_date
-            and {{ dbt.dateadd('day', -56, 'dated.last_date') }} < usage.usage_date
-    group by dated.customer_id, dated.month
-
-),
-
--- who has been quiet for longer than that, since when?
-first_and_last_use as (
-
-    select
-        dated.customer_id,
-        dated.month,
-        max(usage.usage_date) as last_used_on
-    from dated
-    inner join usage
-        on
-            dated.customer_id = usage.customer_id
-            and {{ dbt.dateadd('day', -56, 'dated.last_date') }} >= usage.usage_date
-    group by dated.customer_id, dated.month
-
-),
-
-attributed_use as (
-
-    select
-        identities.customer_id,
-        actor_usage.usage_date,
-        actor_usage.product || '.' || actor_usage.feature_family as feature_family,
-        case when actor_usage.actor_type = 'user' then actor_usage.actor_id end as user_id,
-        actor_usage.failed_exports,
-        actor_usage.api_calls
-    from actor_usage
-    inner join identities
-        on
-            actor_usage.source_record_type = identities.source_record_type
-            and actor_usage.source_record_id = identities.source_record_id
-
-),
-
-wide_use as (
-
-    select
-        dated.customer_id,
-        dated.month,
-        count(distinct attributed_use.feature_family) as feature_families_28d,
-        count(distinct attributed_use.user_id) as active_users_28d,
-        sum(attributed_use.failed_exports) as failed_exports_28d,
-        sum(attributed_use.api_calls) as api_calls_28d
-    from dated
-    inner join attributed_use
-        on
-            dated.customer_id = attributed_use.customer_id
-            and dated.last_date >= attributed_use.usage_date
-            and {{ dbt.dateadd('day', -28, 'dated.last_date') }} < attributed_use.usage_date
-    group by dated.customer_id, dated.month
-
-),
-
-telling_events as (
-
-    select
-        dated.customer_id,
-        dated.month,
-        count(case when events.event_name = 'plan_limit_reached' then 1 end) as limits_reached_56d,
-        count(case when events.event_name = 'pricing_viewed' then 1 end) as prices_viewed_56d,
-        count(case when events.event_name = 'user_invited' then 1 end) as users_invited_56d
-    from dated
-    inner join events
-        on
-            dated.customer_id = events.customer_id
-            and dated.observed_until > events.occurred_at
-            and {{ dbt.dateadd('day', -56, 'dated.observed_until') }} <= events.occurred_at
-    group by dated.customer_id, dated.month
-
-),
-
-integrated as (
-
-    select
-        customer_id,
-        min(occurred_at) as first_integrated_at
-    from events
-    where event_name = 'integration_completed'
-    group by customer_id
-
-),
-
-ticketed as (
-
-    select
-        dated.customer_id,
-        dated.month,
-        count(*) as tickets_56d,
-        count(case when tickets.satisfaction_score = 'bad' and tickets.rated_at < dated.observed_until then 1 end)
-            as bad_ratings_56d
-    from dated
-    inner join tickets
-        on
-            dated.customer_id = tickets.customer_id
-            and dated.observed_until > tickets.created_at
-            and {{ dbt.dateadd('day', -56, 'dated.observed_until') }} <= tickets.created_at
-    group by dated.customer_id, dated.month
+            ends.customer_id = years.customer_id
+            and ends.observed_until > years.year_began_at
+    group by ends.customer_id, ends.month
 
 ),
 
 treated as (
 
     select distinct
-        dated.customer_id,
-        dated.month
-    from dated
+        ends.customer_id,
+        ends.month
+    from ends
     inner join deliveries
         on
-            dated.customer_id = deliveries.customer_id
-            and dated.observed_until <= deliveries.sent_at
-            and {{ dbt.dateadd('month', 1, 'dated.observed_until') }} > deliveries.sent_at
+            ends.customer_id = deliveries.customer_id
+            and ends.observed_until <= deliveries.sent_at
+            and {{ dbt.dateadd('month', 1, 'ends.observed_until') }} > deliveries.sent_at
 
 ),
 
-featured as (
+-- what happens once in the life of a customer
+firsts as (
 
     select
-        dated.customer_id,
-        dated.month,
-        dated.is_open_month as is_current,
-        dated.observed_until,
-        dated.closing_mrr as mrr,
+        customer_id,
+        min(paid_at) as first_paid_at,
+        min(integrated_at) as first_integrated_at
+    from (
+        select
+            customer_id,
+            valid_from as paid_at,
+            null as integrated_at
+        from states
+        union all
+        select
+            customer_id,
+            null as paid_at,
+            occurred_at as integrated_at
+        from events
+        where event_name = 'integration_completed'
+    ) as instants
+    group by customer_id
 
-        ---------- features
-        coalesce(touches.channel, 'unknown') as channel,
-        cast({{ dbt.datediff('first_paid.first_paid_at', 'dated.observed_until', 'day') }} as bigint) as days_paying,
+),
+
+-- what stood when the month after had closed; null where there is none
+followed as (
+
+    select
+        ends.*,
         subscribed.seats,
-        cast(subscribed.plan_rank as bigint) as plan_rank,
-        cast(case when subscribed.is_yearly = 1 then renewals.days_to_anniversary end as bigint) as days_to_anniversary,
-        cast(case when dated.mrr_past_due > 0 then 1 else 0 end as bigint) as is_past_due,
-        cast(
-            {{ dbt.datediff(
-                'coalesce(daily_use.last_used_on, first_and_last_use.last_used_on)', 'dated.last_date', 'day'
-            ) }} as bigint
-        ) as days_since_use,
-        cast(coalesce(daily_use.l7, 0) as bigint) as l7,
-        cast(coalesce(daily_use.l28, 0) as bigint) as l28,
-        cast(coalesce(daily_use.l28_before, 0) as bigint) as l28_before,
-        -- two days more on each side, so that from one day to none is not a fall from all to nothing
-        (coalesce(daily_use.l28, 0) + 2) / cast(coalesce(daily_use.l28_before, 0) + 2 as double) as l28_trend,
-        coalesce(daily_use.active_minutes_28d, 0)
-        / cast(nullif(coalesce(daily_use.l28, 0), 0) as double) as minutes_per_active_day,
-        cast(coalesce(wide_use.feature_families_28d, 0) as bigint) as feature_families_28d,
-        coalesce(wide_use.active_users_28d, 0) / cast(nullif(subscribed.seats, 0) as double) as active_seat_share,
-        cast(coalesce(wide_use.failed_exports_28d, 0) as bigint) as failed_exports_28d,
-        cast(coalesce(wide_use.api_calls_28d, 0) as bigint) as api_calls_28d,
-        cast(coalesce(telling_events.limits_reached_56d, 0) as bigint) as limits_reached_56d,
-        cast(coalesce(telling_events.prices_viewed_56d, 0) as bigint) as prices_viewed_56d,
-        cast(coalesce(telling_events.users_invited_56d, 0) as bigint) as users_invited_56d,
-        cast(
-            case when integrated.first_integrated_at < dated.observed_until then 1 else 0 end as bigint
-        ) as is_integrated,
-        cast(coalesce(ticketed.tickets_56d, 0) as bigint) as tickets_56d,
-        cast(coalesce(ticketed.bad_ratings_56d, 0) as bigint) as bad_ratings_56d,
-
-        -- who cannot be scored, and why; whoever is leaving already needs no estimate
-        case
-            when dated.mrr_scheduled_churn >= dated.closing_mrr then 'has given notice'
-            when {{ dbt.datediff('first_paid.first_paid_at', 'dated.observed_until', 'day') }} < 28
-                then 'too short a history'
-            when daily_use.customer_id is null and first_and_last_use.customer_id is null
-                then 'no usage known'
-        end as not_scored_because,
-
-        ---------- outcomes, of the month after
-        treated.customer_id is not null as was_treated,
-        lead(dated.is_open_month) over customer_in_time as is_next_open,
-        lead(dated.closing_mrr) over customer_in_time as next_mrr,
-        lead(dated.mrr_paused) over customer_in_time as next_mrr_paused,
-        lead(dated.mrr_scheduled_churn) over customer_in_time as next_scheduled_churn,
+        subscribed.plan_rank,
+        subscribed.is_yearly,
+        lead(ends.is_open_month) over customer_in_time as is_next_open,
+        lead(ends.closing_mrr) over customer_in_time as next_mrr,
+        lead(ends.mrr_paused) over customer_in_time as next_mrr_paused,
+        lead(ends.mrr_scheduled_churn) over customer_in_time as next_scheduled_churn,
         lead(subscribed.seats) over customer_in_time as next_seats,
         lead(subscribed.plan_rank) over customer_in_time as next_plan_rank
-    from dated
+    from ends
     left join subscribed
         on
-            dated.customer_id = subscribed.customer_id
-            and dated.month = subscribed.month
-    left join first_paid on dated.customer_id = first_paid.customer_id
-    left join renewals
-        on
-            dated.customer_id = renewals.customer_id
-            and dated.month = renewals.month
-    left join daily_use
-        on
-            dated.customer_id = daily_use.customer_id
-            and dated.month = daily_use.month
-    left join first_and_last_use
-        on
-            dated.customer_id = first_and_last_use.customer_id
-            and dated.month = first_and_last_use.month
-    left join wide_use
-        on
-            dated.customer_id = wide_use.customer_id
-            and dated.month = wide_use.month
-    left join telling_events
-        on
-            dated.customer_id = telling_events.customer_id
-            and dated.month = telling_events.month
-    left join ticketed
-        on
-            dated.customer_id = ticketed.customer_id
-            and dated.month = ticketed.month
-    left join treated
-        on
-            dated.customer_id = treated.customer_id
-            and dated.month = treated.month
-    left join integrated on dated.customer_id = integrated.customer_id
-    left join touches
-        on
-            dated.customer_id = touches.customer_id
-            and dated.observed_until > touches.touched_at
-    window customer_in_time as (partition by dated.customer_id order by dated.month)
+            ends.customer_id = subscribed.customer_id
+            and ends.month = subscribed.month
+    window customer_in_time as (partition by ends.customer_id order by ends.month)
 
 )
 
 select
-    customer_id,
-    month,
-    is_current,
-    observed_until,
-    mrr,
-    channel,
-    days_paying,
-    seats,
-    plan_rank,
-    days_to_anniversary,
-    is_past_due,
-    days_since_use,
-    l7,
-    l28,
-    l28_before,
-    cast(l28_trend as decimal(18, 4)) as l28_trend,
-    cast(minutes_per_active_day as decimal(18, 4)) as minutes_per_active_day,
-    feature_families_28d,
-    cast(active_seat_share as decimal(18, 4)) as active_seat_share,
-    failed_exports_28d,
-    api_calls_28d,
-    limits_reached_56d,
-    prices_viewed_56d,
-    users_invited_56d,
-    is_integrated,
-    tickets_56d,
-    bad_ratings_56d,
-    not_scored_because,
-    was_treated,
-    -- null until the month after has closed
+    followed.customer_id,
+    followed.month,
+    followed.is_open_month as is_current,
+    followed.observed_until,
+    followed.closing_mrr as mrr,
+
+    ---------- features
+    coalesce(touches.channel, 'unknown') as channel,
+    cast({{ dbt.datediff('firsts.first_paid_at', 'followed.observed_until', 'day') }} as bigint) as days_paying,
+    followed.seats,
+    cast(followed.plan_rank as bigint) as plan_rank,
+    cast(case when followed.is_yearly = 1 then renewals.days_to_anniversary end as bigint) as days_to_anniversary,
+    cast(case when followed.mrr_past_due > 0 then 1 else 0 end as bigint) as is_past_due,
+    -- the last date that has begun counts as today
+    cast(
+        {{ dbt.datediff(
+            'last_used.last_used_on', dbt.dateadd('second', -1, 'followed.observed_until'), 'day'
+        ) }} as bigint
+    ) as days_since_use,
+    counted.l7,
+    counted.l28,
+    counted.l28_before,
+    -- two days more on each side, so that from one day to none is not a fall from all to nothing
+    cast(
+        (counted.l28 + 2) / cast(counted.l28_before + 2 as double) as decimal(18, 4)
+    ) as l28_trend,
+    cast(
+        counted.active_minutes_28d / cast(nullif(counted.l28, 0) as double) as decimal(18, 4)
+    ) as minutes_per_active_day,
+    coalesce(wide_use.feature_families_28d, 0) as feature_families_28d,
+    cast(
+        coalesce(wide_use.active_users_28d, 0) / cast(nullif(followed.seats, 0) as double) as decimal(18, 4)
+    ) as active_seat_share,
+    cast(coalesce(wide_use.failed_exports_28d, 0) as bigint) as failed_exports_28d,
+    cast(coalesce(wide_use.api_calls_28d, 0) as bigint) as api_calls_28d,
+    counted.limits_reached_56d,
+    counted.prices_viewed_56d,
+    counted.users_invited_56d,
+    cast(
+        case when firsts.first_integrated_at < followed.observed_until then 1 else 0 end as bigint
+    ) as is_integrated,
+    counted.tickets_56d,
+    counted.bad_ratings_56d,
+
+    -- who cannot be scored, and why; whoever is leaving already needs no estimate
     case
-        when not is_next_open
-            then (next_mrr = 0 and next_mrr_paused = 0) or (next_mrr > 0 and next_scheduled_churn >= next_mrr)
+        when followed.mrr_scheduled_churn >= followed.closing_mrr then 'has given notice'
+        when {{ dbt.datediff('firsts.first_paid_at', 'followed.observed_until', 'day') }} < 28
+            then 'too short a history'
+        when last_used.last_used_on is null then 'no usage known'
+    end as not_scored_because,
+
+    ---------- outcomes, of the month after; null until it has closed
+    treated.customer_id is not null as was_treated,
+    case
+        when not followed.is_next_open
+            then
+                (followed.next_mrr = 0 and followed.next_mrr_paused = 0)
+                or (followed.next_mrr > 0 and followed.next_scheduled_churn >= followed.next_mrr)
     end as has_left,
     case
-        when not is_next_open
-            then next_mrr > 0 and (next_seats > seats or next_plan_rank > plan_rank)
+        when not followed.is_next_open
+            then
+                followed.next_mrr > 0
+                and (followed.next_seats > followed.seats or followed.next_plan_rank > followed.plan_rank)
     end as has_upgraded
-from featured
-where mrr > 0
+from followed
+inner join counted
+    on
+        followed.customer_id = counted.customer_id
+        and followed.month = counted.month
+inner join last_used
+    on
+        followed.customer_id = last_used.customer_id
+        and followed.month = last_used.month
+left join wide_use
+    on
+        followed.customer_id = wide_use.customer_id
+        and followed.month = wide_use.month
+left join renewals
+    on
+        followed.customer_id = renewals.customer_id
+        and followed.month = renewals.month
+left join treated
+    on
+        followed.customer_id = treated.customer_id
+        and followed.month = treated.month
+left join firsts on followed.customer_id = firsts.customer_id
+left join touches
+    on
+        followed.customer_id = touches.customer_id
+        and followed.observed_until > touches.touched_at
+where followed.closing_mrr > 0

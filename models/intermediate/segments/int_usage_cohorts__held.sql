@@ -16,38 +16,21 @@ with
 
 usage as (
 
-    select
-        customer_id,
-        product,
-        usage_date,
-        active_minutes
-    from {{ ref('int_usage__daily') }}
+    select * from {{ ref('int_usage__daily') }}
     where qualifying_events > 0
 
 ),
 
 actor_usage as (
 
-    select
-        source_record_type,
-        source_record_id,
-        product,
-        feature_family,
-        usage_date,
-        qualifying_events
-    from {{ ref('int_actor_usage__daily') }}
+    select * from {{ ref('int_actor_usage__daily') }}
     where qualifying_events > 0 and usage_date < {{ as_of() }}
 
 ),
 
 identities as (
 
-    select
-        source_record_type,
-        source_record_id,
-        customer_id,
-        first_seen_at
-    from {{ ref('int_identities__resolved') }}
+    select * from {{ ref('int_identities__resolved') }}
     where source_system = 'product'
 
 ),
@@ -129,54 +112,6 @@ units as (
 
 ),
 
--- the week in which a customer became known is there for every product, used or not: it leads to the first decision
-weekly as (
-
-    select
-        units.unit,
-        date_trunc('week', usage.usage_date) as week,
-        count(*) as active_days,
-        sum(usage.active_minutes) as active_minutes
-    from usage
-    inner join units
-        on
-            usage.customer_id = units.customer_id
-            and usage.product = units.product
-    group by units.unit, date_trunc('week', usage.usage_date)
-    union all
-    select
-        unit,
-        date_trunc('week', known_since) as week,
-        0 as active_days,
-        0 as active_minutes
-    from units
-
-),
-
--- a week counts in the four decisions after it; the fifth is there to notice that it does not count any more
-later_mondays as (
-
-    {% for weeks_later in range(1, 6) %}
-    select {{ weeks_later }} as weeks_later
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
-
-),
-
-decided as (
-
-    select
-        weekly.unit,
-        cast({{ dbt.dateadd('day', '7 * later_mondays.weeks_later', 'weekly.week') }} as date) as decided_on,
-        sum(case when later_mondays.weeks_later < 5 then weekly.active_days else 0 end) as l28,
-        sum(case when later_mondays.weeks_later < 5 then weekly.active_minutes else 0 end) as active_minutes_28d
-    from weekly
-    cross join later_mondays
-    where {{ dbt.dateadd('day', '7 * later_mondays.weeks_later', 'weekly.week') }} <= {{ as_of() }}
-    group by weekly.unit, decided_on
-
-),
-
 listed_families as (
 
     select distinct
@@ -207,13 +142,43 @@ families as (
 
 ),
 
-family_weeks as (
+-- what was done in each week, as a whole (family 0) and with each family of features. The week in which a customer
+-- became known is there for every product, used or not: it leads to the first decision
+weekly as (
+
+    select
+        units.unit,
+        0 as family_number,
+        date_trunc('week', usage.usage_date) as week,
+        count(*) as active_days,
+        sum(usage.active_minutes) as active_minutes,
+        0 as qualifying_events
+    from usage
+    inner join units
+        on
+            usage.customer_id = units.customer_id
+            and usage.product = units.product
+    group by units.unit, date_trunc('week', usage.usage_date)
+
+    union all
+
+    select
+        unit,
+        0 as family_number,
+        date_trunc('week', known_since) as week,
+        0 as active_days,
+        0 as active_minutes,
+        0 as qualifying_events
+    from units
+
+    union all
 
     select
         known.customer_number * 16 + families.product_number as unit,
-        families.product_number,
         families.family_number,
         date_trunc('week', actor_usage.usage_date) as week,
+        0 as active_days,
+        0 as active_minutes,
         sum(actor_usage.qualifying_events) as qualifying_events
     from actor_usage
     inner join identities
@@ -225,59 +190,64 @@ family_weeks as (
         on
             actor_usage.product = families.used_in
             and actor_usage.feature_family = families.used_family
-    group by unit, families.product_number, families.family_number, date_trunc('week', actor_usage.usage_date)
+    group by unit, families.family_number, date_trunc('week', actor_usage.usage_date)
 
 ),
 
-family_windows as (
+-- a week counts in the four decisions after it; the fifth is there to notice that it does not count any more
+later_mondays as (
+
+    {% for weeks_later in range(1, 6) %}
+    select {{ weeks_later }} as weeks_later
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+
+),
+
+-- the four weeks before each Monday
+windows as (
 
     select
-        family_weeks.unit,
-        family_weeks.product_number,
-        family_weeks.family_number,
-        cast({{ dbt.dateadd('day', '7 * later_mondays.weeks_later', 'family_weeks.week') }} as date) as decided_on,
-        cast(sum(family_weeks.qualifying_events) as bigint) as qualifying_events
-    from family_weeks
+        weekly.unit,
+        weekly.family_number,
+        cast({{ dbt.dateadd('day', '7 * later_mondays.weeks_later', 'weekly.week') }} as date) as decided_on,
+        cast(sum(case when later_mondays.weeks_later < 5 then weekly.active_days else 0 end) as bigint) as l28,
+        sum(case when later_mondays.weeks_later < 5 then weekly.active_minutes else 0 end) as active_minutes,
+        cast(sum(case when later_mondays.weeks_later < 5 then weekly.qualifying_events else 0 end) as bigint)
+            as qualifying_events
+    from weekly
     cross join later_mondays
-    where later_mondays.weeks_later < 5
-    group by family_weeks.unit, family_weeks.product_number, family_weeks.family_number, decided_on
+    where {{ dbt.dateadd('day', '7 * later_mondays.weeks_later', 'weekly.week') }} <= {{ as_of() }}
+    group by weekly.unit, weekly.family_number, decided_on
 
 ),
 
--- the family used most; the alphabetically first among equals, so that every build agrees (there are far fewer than a
+-- the family used most is the alphabetically first among equals, so that every build agrees (there are far fewer than a
 -- thousand families)
-mixes as (
+decided as (
 
     select
         unit,
-        product_number,
         decided_on,
-        max_by(family_number, qualifying_events * 1000 - family_number) as top_family_number,
-        max(qualifying_events) / cast(sum(qualifying_events) as double) as top_family_share
-    from family_windows
-    group by unit, product_number, decided_on
+        sum(l28) as l28,
+        sum(active_minutes) / nullif(cast(sum(l28) as double), 0) as minutes_per_active_day,
+        max_by(family_number, qualifying_events * 1000 - family_number) filter (where qualifying_events > 0)
+            as top_family_number,
+        max(qualifying_events) / nullif(cast(sum(qualifying_events) as double), 0) as top_family_share
+    from windows
+    group by unit, decided_on
 
 ),
 
 measured as (
 
     select
-        decided.unit,
-        decided.unit % 16 as product_number,
-        decided.decided_on,
-        decided.l28,
-        decided.active_minutes_28d / nullif(cast(decided.l28 as double), 0) as minutes_per_active_day,
-        mixes.top_family_number,
-        mixes.top_family_share,
-        lag(mixes.top_family_number) over (partition by decided.unit order by decided.decided_on)
-            as previous_top_family_number,
+        *,
+        unit % 16 as product_number,
+        lag(top_family_number) over (partition by unit order by decided_on) as previous_top_family_number,
         -- a later Monday is a larger number, with room for the position of a switch below it
-        2 * {{ dbt.datediff("cast('2000-01-03' as date)", 'decided.decided_on', 'day') }} as monday
+        2 * {{ dbt.datediff("cast('2000-01-03' as date)", 'decided_on', 'day') }} as monday
     from decided
-    left join mixes
-        on
-            decided.unit = mixes.unit
-            and decided.decided_on = mixes.decided_on
 
 ),
 
