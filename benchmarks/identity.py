@@ -5,6 +5,9 @@ the share that we say. The truth lies beside the sandbox's world, in a directory
 Per edge case, a pair counts if at least one of its records carries that case. Beside that: the largest person and the
 most shared identifier in use, against their caps.
 
+Ids are asked whether they stay: everything is resolved once more from the raw tables, their rows in another order and
+among those of strangers, in a warehouse that remembers no id; every record must be named as before.
+
 With `--times`, further worlds in which every edge case happens so many times as often (a smaller world each, resolved
 but not published): how the figures fall off when silos are dirtier than we assumed.
 
@@ -16,8 +19,7 @@ but not published): how the figures fall off when silos are dirtier than we assu
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
+import shutil
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -25,7 +27,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.figures import Figure, main
-from benchmarks.job import PROJECT_DIR, Job
+from benchmarks.job import PROJECT_DIR, Job, build_models
 from sandbox.generate import generate
 from sandbox.world.parameters import EdgeCases, WorldParameters
 
@@ -34,6 +36,8 @@ RULES = PROJECT_DIR / "seeds" / "identity" / "identifier_rules.csv"
 PRECISION_BAR = 0.995
 RECALL_BAR = 0.97
 SWEPT_CUSTOMERS = 600  # in a world with other frequencies
+MODELS = ("+customer_identities", "+identity_links")
+STRANGER_COUNT = 500  # in each of three silos
 
 # customers x accounts is small where records are many, so pairs are counted from group sizes, never listed
 CONFUSION = """
@@ -112,11 +116,64 @@ where links.is_used
 """
 
 
+# people and companies whom nobody in the world knows, in three silos
+STRANGERS = (
+    """
+    insert into raw_stripe.customers by name
+    select
+        'cus_stranger' || number as id,
+        'billing@stranger' || number || '.example' as email,
+        'Stranger ' || number as name,
+        1767225600 + number as created,
+        '{{}}' as metadata,
+        '1' as _dlt_load_id
+    from range({strangers}) as numbers (number)
+    """,
+    """
+    insert into raw_bitrix24.companies by name
+    select
+        1000000000 + number as id,
+        'Stranger ' || number as title,
+        '[{{"typeId": "WEB", "value": "https://stranger' || number || '.example"}}]' as fm,
+        timestamp '2025-06-01' + to_seconds(number) as created_time,
+        timestamp '2025-06-01' + to_seconds(number) as updated_time,
+        '1' as _dlt_load_id
+    from range({strangers}) as numbers (number)
+    """,
+    """
+    insert into raw_zendesk.users by name
+    select
+        1000000000 + number as id,
+        'Stranger ' || number as name,
+        'sam@stranger' || number || '.example' as email,
+        'end-user' as role,
+        timestamp '2025-07-01' + to_seconds(number) as created_at,
+        timestamp '2025-07-01' + to_seconds(number) as updated_at,
+        '1' as _dlt_load_id
+    from range({strangers}) as numbers (number)
+    """,
+)
+RENAMED = """
+select
+    count(*) as records,
+    count(*) filter (where after.customer_id is distinct from before.customer_id) as customers,
+    count(*) filter (where after.person_id is distinct from before.person_id) as persons,
+    (
+        select count(distinct strangers.customer_id)
+        from again.intermediate.int_identities__resolved as strangers
+        anti join first.intermediate.int_identities__resolved as known using (record_key)
+    ) as strangers
+from first.intermediate.int_identities__resolved as before
+left join again.intermediate.int_identities__resolved as after using (record_key)
+"""
+
+
 def measure(arguments: argparse.Namespace) -> list[Figure]:
     """Precision and recall over all records, and per edge case."""
     figures = []
     if arguments.data_dir:
         figures += _score(arguments.data_dir / "published" / "lifecycle.duckdb", arguments.data_dir)
+        figures += _renamed(arguments.data_dir)
     else:
         with tempfile.TemporaryDirectory() as folder:
             job = Job(Path(folder), ("--customers", str(arguments.customers)))
@@ -124,6 +181,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
                 job.up()
                 job.ask("run")
                 figures += _score(job.data_dir / "published" / "lifecycle.duckdb", job.data_dir)
+                figures += _renamed(job.data_dir)
             finally:
                 job.down()
     for times in arguments.times:
@@ -142,21 +200,42 @@ def _dirtier(times: float) -> list[Figure]:
             job.ask("ingest")
         finally:
             job.down()
-        _resolve(job)
+        build_models(job.data_dir / "warehouse.duckdb", *MODELS)
         return _score(job.data_dir / "warehouse.duckdb", job.data_dir, f"edge cases x {times:g}, ")
 
 
-def _resolve(job: Job) -> None:
-    """Only the models that the questions need: a part of the project cannot pass the tests of the whole."""
-    environment = {
-        **job.environment,
-        "LIFECYCLE_WAREHOUSE": str(job.data_dir / "warehouse.duckdb"),
-        "DBT_TARGET_PATH": str(job.data_dir / "target"),
-        "DBT_LOG_PATH": str(job.data_dir / "logs"),
-    }
-    command = [str(Path(sys.executable).with_name("dbt")), "build", "--profiles-dir", ".", "--quiet"]
-    command += ["--select", "+customer_identities", "+identity_links", "--exclude-resource-type", "test", "unit_test"]
-    subprocess.run(command, cwd=PROJECT_DIR, env=environment, check=True)
+def _renamed(data_dir: Path) -> list[Figure]:
+    """Which records another order of rows and strangers among them give another name, without any memory of names."""
+    before = data_dir / "warehouse.duckdb"
+    with tempfile.TemporaryDirectory() as folder:
+        after = Path(folder) / "warehouse.duckdb"
+        shutil.copyfile(before, after)
+        with duckdb.connect(str(after)) as connection:
+            tables = connection.execute(
+                "select schema_name || '.' || table_name from duckdb_tables() where starts_with(schema_name, 'raw_')"
+                " and schema_name != 'raw_ops' and not starts_with(table_name, '_dlt')"
+            ).fetchall()
+            for (table,) in tables:
+                connection.execute(
+                    f"create temp table shuffled as select * from {table} as raw order by md5(raw::text)"
+                )
+                connection.execute(f"delete from {table}")
+                connection.execute(f"insert into {table} from shuffled")
+                connection.execute("drop table shuffled")
+            for statement in STRANGERS:
+                connection.execute(statement.format(strangers=STRANGER_COUNT))
+            connection.execute("delete from raw_ops.identity_log")
+        build_models(after, *MODELS, full_refresh=True)
+        with duckdb.connect() as connection:
+            connection.execute(f"attach '{before}' as first (read_only)")
+            connection.execute(f"attach '{after}' as again (read_only)")
+            records, customers, persons, strangers = connection.execute(RENAMED).fetchall()[0]
+    against = f"{records:,} records in another order, among {strangers:,} strangers, resolved from nothing"
+    return [
+        Figure("records whose customer has another id", customers, "records", against, bar=0),
+        Figure("records whose person has another id", persons, "records", against, bar=0),
+        Figure("strangers that became customers", strangers, "customers", "all", bar=STRANGER_COUNT, bar_is="at least"),
+    ]
 
 
 def _score(built: Path, data_dir: Path, world: str = "") -> list[Figure]:

@@ -20,6 +20,26 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 SANDBOX_PORT = "127.0.0.1:8411"
 
 
+def build_models(warehouse: Path, *selected: str, full_refresh: bool = False) -> None:
+    """Build models of the project in a warehouse of a benchmark's own, without tests.
+
+    A part of the project cannot pass the tests of the whole, so this is not `lifecycle build`.
+
+    Raises:
+        subprocess.CalledProcessError: if a model does not build; what dbt says is printed.
+    """
+    environment = {
+        **os.environ,
+        "LIFECYCLE_WAREHOUSE": str(warehouse),
+        "DBT_TARGET_PATH": str(warehouse.parent / "target"),
+        "DBT_LOG_PATH": str(warehouse.parent / "logs"),
+    }
+    command = [str(Path(sys.executable).with_name("dbt")), "build", "--profiles-dir", ".", "--quiet"]
+    command += ["--full-refresh"] if full_refresh else []
+    command += ["--select", *selected, "--exclude-resource-type", "test", "unit_test"]
+    subprocess.run(command, cwd=PROJECT_DIR, env=environment, check=True)
+
+
 def free_port() -> int:
     """A TCP port on loopback that nothing listens on now."""
     with socket.socket() as probe:
