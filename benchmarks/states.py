@@ -64,6 +64,8 @@ create table intermediate.int_customer_marketing__current as
         true as has_consent, '7' as crm_deal_id, '7' as open_deal_id, 'C1:NEW' as crm_deal_stage_id,
         '12' as crm_owner_id
     from intermediate.int_customers__resolved;
+create table intermediate.int_identities__resolved as
+    select customer_id as record_key, customer_id from intermediate.int_customers__resolved;
 create table intermediate.int_messages__attributed as
     select
         customer_id, created_at, created_at + interval 1 day as opened_at, null::timestamp as clicked_at

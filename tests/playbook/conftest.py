@@ -67,6 +67,10 @@ INPUTS = """
         select * from intermediate.int_billing_behaviours__derived;
     create table intermediate.int_crm_behaviours__derived as
         select * from intermediate.int_billing_behaviours__derived;
+    create table intermediate.int_identities__resolved (
+        record_key varchar, source_system varchar, source_record_type varchar, source_record_id varchar,
+        customer_id varchar
+    );
     create table intermediate.int_customers__resolved (customer_id varchar, first_seen_at timestamp);
     create table intermediate.int_customer_marketing__current (
         customer_id varchar, primary_user_id varchar, primary_email varchar, has_consent boolean,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.playbook_mutations import CHECK, LEAST, MUTATIONS, caught, corrupted
+from benchmarks.playbook_mutations import CHECK, LEAST, MUTATIONS, Mutation, caught, corrupted
 from lifecycle.cli import app
 from lifecycle.playbook import sheets
 from lifecycle.playbook.diagram import replaced
@@ -40,6 +40,11 @@ def test_a_slip_is_seen_where_it_was_made(playbook: sheets.Playbook, mutation: A
         f"nothing points at {mutation.expected}: {[str(each) for each in judge(corrupted(playbook, mutation))]}"
     )
     assert all(finding.problem and finding.fix for finding in found)
+
+
+def test_our_own_figures_are_listened_to_though_the_product_never_sends_them(playbook: sheets.Playbook) -> None:
+    slip = Mutation("behaviours", {"behaviour": "export_failed"}, {"event_name": "churn_risk", "grain": "measured"})
+    assert [each for each in judge(corrupted(playbook, slip)) if each.field == "event_name"] == []
 
 
 def test_a_message_names_file_row_and_field_and_says_what_to_do(

@@ -83,6 +83,7 @@ counted as (
 )
 
 {%- set share = "cast(automated_cases as double) / cases" %}
+{%- set target = var('automation_target') %}
 
 select
     period,
@@ -91,6 +92,13 @@ select
     cast({{ share }} as decimal(9, 4)) as automation_share,
     cast({{ wilson_low(share, 'cases') }} as decimal(9, 4)) as automation_share_low,
     cast({{ wilson_high(share, 'cases') }} as decimal(9, 4)) as automation_share_high,
+    cast({{ target }} as decimal(9, 4)) as target_share,
+    -- an interval that holds the target has decided nothing
+    case
+        when {{ wilson_low(share, 'cases') }} >= {{ target }} then 'reached'
+        when {{ wilson_high(share, 'cases') }} < {{ target }} then 'missed'
+        else 'undecided'
+    end as target_verdict,
     {{ dbt.dateadd('day', 7, 'last_sent_at') }} <= {{ as_of() }} as is_complete,
     {{ data_through_at() }} as data_through_at,
     {{ definition_version() }} as definition_version
