@@ -183,7 +183,8 @@ def handed(world: World, shown: dict[str, list[Any]]) -> set[Found]:
         for index, stay in enumerate(changes):
             owner, begin, recorded, key = stay[5], stay[6], stay[8], stay[11]
             end = changes[index + 1][6] if index + 1 < len(changes) else None
-            found.add(("handed", key, begin, max(begin, recorded)))
+            if end is None or end > recorded:
+                found.add(("handed", key, begin, max(begin, recorded)))
             hours = STATES[stay[3]][1]
             by = recorded + hours * HOUR if hours and recorded <= begin + LATENESS * HOUR else None
             picked = [

@@ -7,7 +7,7 @@
 --   reached_goal        the goal of a message, or of any other action that has one, within `within_seconds`
 --   moved_on            the customer left the state in which the action reached it, within `within_seconds`
 --   overstayed          a stay went beyond the time limit of its state
---   handed_over         another team answers for the customer now
+--   handed_over         another team answers for the customer now, and still did when it was known
 --   not_picked_up       the new owner let the time for it pass
 -- What did not happen is only known when every silo that would have shown it has spoken beyond the deadline, so a
 -- stalled loader makes us wait, never act.
@@ -383,6 +383,10 @@ observed as (
     from hand_offs
     inner join signals
         on signals.kind = 'handed_over'
+    -- what was over before anybody could know is told to nobody
+    where
+        hand_offs.ended_at is null
+        or hand_offs.ended_at > hand_offs.recorded_at
 
 )
 
