@@ -1,6 +1,8 @@
 -- One row per raw invoice, with a verdict.
 -- Hazard: an invoice is what was asked for, not what is earned: an annual invoice is twelve months of revenue, and a
 -- mid-cycle change is a credit and a debit. Totals may be below zero (more credit than charge); payments may not.
+-- A table, because each of its many readers would look through the JSON of all lines again.
+{{ config(materialized='table') }}
 
 with
 
@@ -78,6 +80,28 @@ ranked as (
 
 ),
 
+lines as (
+
+    select
+        invoice_id,
+        copy_rank,
+        {{ json_elements('lines', '$.data') }} as line
+    from ranked
+
+),
+
+-- can every line be told from every other? what was sold when is read from lines, and each may count once only
+line_problems as (
+
+    select
+        invoice_id,
+        copy_rank,
+        count(*) filter (where {{ json_text('line', '$.id') }} is null) as nameless_lines
+    from lines
+    group by invoice_id, copy_rank
+
+),
+
 judged as (
 
     select
@@ -86,14 +110,24 @@ judged as (
             when ranked.invoice_id is null then 'no invoice id'
             when ranked.stripe_customer_id is null then 'no customer id'
             when ranked.created_at is null then 'no creation time'
-            when {{ is_unbelievable_time('created_at') }} then 'created before the company existed or in the future'
+            when {{ is_unbelievable_time('ranked.created_at') }}
+                then 'created before the company existed or in the future'
             when coalesce(ranked.currency, '') not in (select accepted.currency from accepted) then 'unknown currency'
             when ranked.amount_paid_minor < 0 or ranked.amount_due_minor < 0 then 'negative payment'
             when
                 greatest(abs(ranked.total_minor), ranked.amount_paid_minor) > {{ largest_believable_minor_amount() }}
                 then 'amount too large to be money'
+            when
+                coalesce(ranked.invoice_status, '') not in ('draft', 'open', 'paid', 'uncollectible', 'void')
+                then 'unknown status'
+            when {{ json_text('ranked.lines', '$.data') }} is null then 'no list of lines'
+            when line_problems.nameless_lines > 0 then 'a line without an id'
         end as reject_reason
     from ranked
+    left join line_problems
+        on
+            ranked.invoice_id = line_problems.invoice_id
+            and ranked.copy_rank = line_problems.copy_rank
 
 )
 

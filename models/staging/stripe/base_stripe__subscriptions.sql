@@ -110,6 +110,11 @@ judged as (
             when {{ is_unbelievable_time('ranked.started_at') }}
                 then 'started before the company existed or in the future'
             when coalesce(ranked.currency, '') not in (select accepted.currency from accepted) then 'unknown currency'
+            when
+                coalesce(ranked.subscription_status, '') not in (
+                    'incomplete', 'incomplete_expired', 'trialing', 'active', 'past_due', 'canceled', 'unpaid', 'paused'
+                )
+                then 'unknown status'
             when item_problems.item_count is null then 'no items'
             when item_problems.unknown_prices > 0 then 'unknown product or price'
             when item_problems.bad_quantities > 0 then 'quantity that nobody can buy'
