@@ -209,7 +209,9 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
             connection.execute(RECEIPTS)
             signals = _count(connection, "intermediate.int_signals__detected")
             fold = seconds(connection, FOLD, sql)
-            moved = _count(connection, "intermediate.int_lifecycle__moved where occurrence_id is not null")
+            moved = _count(
+                connection, "intermediate.int_lifecycle__dated where region != 'customer' and occurrence_id is not null"
+            )
             loop, made = plain_loop(connection)
             outcomes = seconds(connection, OUTCOMES, sql)
             became = _count(connection, "intermediate.int_outcomes__observed")

@@ -47,54 +47,6 @@ machine as (
 
 ),
 
--- one row per occurrence that moved anything: two regions that it moved have moved together
-points as (
-
-    select
-        customer_id,
-        valid_from,
-        priority,
-        signal_id,
-        occurrence_id,
-        max(case when region = 'engagement' then state end) as engagement,
-        max(case when region = 'revenue' then state end) as revenue,
-        max(case when region = 'risk' then state end) as risk,
-        -- money says most about why, then risk
-        coalesce(
-            max(case when region = 'revenue' then reason end),
-            max(case when region = 'risk' then reason end),
-            max(reason)
-        ) as reason,
-        max(proving_event_ids) as proving_event_ids,
-        max(detected_at) as detected_at,
-        row_number() over (
-            partition by customer_id
-            order by valid_from, priority, signal_id, occurrence_id
-        ) as point_number
-    from moves
-    group by customer_id, valid_from, priority, signal_id, occurrence_id
-
-),
-
--- where every region stands at each point: the newest move of each, found by the largest number in front of it
-standing as (
-
-    select
-        *,
-        substr(max(lpad(cast(point_number as {{ dbt.type_string() }}), 9, '0') || engagement) over so_far, 10)
-            as engagement_now,
-        substr(max(lpad(cast(point_number as {{ dbt.type_string() }}), 9, '0') || revenue) over so_far, 10)
-            as revenue_now,
-        substr(max(lpad(cast(point_number as {{ dbt.type_string() }}), 9, '0') || risk) over so_far, 10) as risk_now
-    from points
-    window so_far as (
-        partition by customer_id
-        order by point_number
-        rows between unbounded preceding and current row
-    )
-
-),
-
 -- what is shown for every combination of the regions' states
 shown as (
 
@@ -124,42 +76,49 @@ shown as (
 derived as (
 
     select
-        standing.*,
+        moves.*,
         shown.state,
-        lag(shown.state) over (partition by standing.customer_id order by standing.point_number) as state_before
-    from standing
+        lag(shown.state) over (partition by moves.customer_number order by moves.point_number) as state_before,
+        -- money says most about why, then risk
+        coalesce(moves.revenue_reason, moves.risk_reason, moves.engagement_reason) as reason
+    from moves
     inner join shown
         on
-            standing.engagement_now = shown.engagement
-            and standing.revenue_now = shown.revenue
-            and standing.risk_now = shown.risk
+            moves.engagement = shown.engagement
+            and moves.revenue = shown.revenue
+            and moves.risk = shown.risk
 
 ),
 
 all_moves as (
 
+    {% for region in ['engagement', 'revenue', 'risk'] %}
     select
         customer_id,
-        region,
-        state_sequence,
-        state,
-        state_before,
+        customer_number,
+        '{{ region }}' as region,
+        point_number,
+        {{ region }} as state,
+        {{ region }}_before as state_before,
+        {{ region }}_reason as reason,
         signal_id,
-        reason,
         occurrence_id,
         proving_event_ids,
         valid_from,
         detected_at
-    from moves
+    from derived
+    where {{ region }}_before is null or {{ region }} != {{ region }}_before
     union all
+    {% endfor %}
     select
         customer_id,
+        customer_number,
         'customer' as region,
-        row_number() over (partition by customer_id order by point_number) as state_sequence,
+        point_number,
         state,
         state_before,
-        signal_id,
         reason,
+        signal_id,
         occurrence_id,
         proving_event_ids,
         valid_from,
@@ -172,11 +131,9 @@ all_moves as (
 dated as (
 
     select
-        all_moves.*,
-        lead(all_moves.valid_from) over (
-            partition by all_moves.customer_id, all_moves.region
-            order by all_moves.state_sequence
-        ) as valid_to
+        *,
+        row_number() over (partition by customer_number, region order by point_number) as state_sequence,
+        lead(valid_from) over (partition by customer_number, region order by point_number) as valid_to
     from all_moves
 
 )

@@ -1,8 +1,10 @@
--- One row per customer, region and state the customer has been in, in order: the fold of the signals over the
--- transitions. The regions move next to each other and do not see each other. Each starts in its initial state when the
--- customer is first seen and takes the transition that the playbook has for (state, signal); a signal without a row
--- changes nothing. `resume` goes back to the state that an interruption interrupted. At the same instant the signal
--- with the smaller priority comes first; signal and occurrence id break ties.
+-- One row per customer and signal that moved it in any region, in order, with where it stands in all of them after it,
+-- and one for where it starts: the fold of the signals over the transitions. The regions move next to each other and
+-- do not see each other. Each starts in its initial state when the customer is first seen and takes the transition that
+-- the playbook has for (state, signal); a signal without a row changes nothing. `resume` goes back to the state that an
+-- interruption interrupted. At the same instant the signal with the smaller priority comes first, then the id.
+-- How: the playbook makes one small table of every combination of places (a state, and during an interruption the one
+-- to go back to) and what each signal makes of it. Folding a life is then one look-up by a number for each signal.
 
 with recursive
 
@@ -10,7 +12,8 @@ customers as (
 
     select
         customer_id,
-        first_seen_at
+        first_seen_at,
+        row_number() over (order by customer_id) as customer_number
     from {{ ref('int_customers__resolved') }}
 
 ),
@@ -34,146 +37,265 @@ occurrences as (
 
 ),
 
-regions as (
+-- which signals can move anything, and which of two at the same instant comes first?
+signals as (
 
     select
-        region,
-        state as initial_state
-    from states
-    where is_initial
+        signal_id,
+        min(priority) as priority,
+        row_number() over (order by signal_id) as signal_number
+    from transitions
+    group by signal_id
 
 ),
 
--- which signals can move anything in which region, and which of two at the same instant comes first?
-moving as (
+-- a transition with what it takes to walk it; an interruption of an interruption still goes back to what was
+-- interrupted first
+edges as (
 
     select
-        states.region,
+        transitions.from_state,
         transitions.signal_id,
-        min(transitions.priority) as priority
+        transitions.to_state,
+        transitions.reason,
+        from_states.is_interruption as from_interruption,
+        coalesce(to_states.is_interruption, false) as to_interruption
     from transitions
-    inner join states
-        on transitions.from_state = states.state
-    group by states.region, transitions.signal_id
+    inner join states as from_states
+        on transitions.from_state = from_states.state
+    left join states as to_states
+        on transitions.to_state = to_states.state
+
+),
+
+places as (
+
+    select
+        region,
+        state,
+        '' as resume_state
+    from states
+    where is_initial
+    union
+    select
+        places.region,
+        case when edges.to_state = 'resume' then places.resume_state else edges.to_state end as state,
+        case
+            when not edges.to_interruption then ''
+            when edges.from_interruption then places.resume_state
+            else places.state
+        end as resume_state
+    from places
+    inner join edges
+        on places.state = edges.from_state
+
+),
+
+-- what does each signal make of each place?
+turns as (
+
+    select
+        places.region,
+        places.state,
+        places.resume_state,
+        signals.signal_number,
+        case
+            when edges.to_state is null then places.state
+            when edges.to_state = 'resume' then places.resume_state
+            else edges.to_state
+        end as next_state,
+        case
+            when edges.to_state is null then places.resume_state
+            when not edges.to_interruption then ''
+            when edges.from_interruption then places.resume_state
+            else places.state
+        end as next_resume_state,
+        edges.reason
+    from places
+    cross join signals
+    left join edges
+        on
+            places.state = edges.from_state
+            and signals.signal_id = edges.signal_id
+
+),
+
+standings as (
+
+    select
+        engagement.state as engagement,
+        engagement.resume_state as engagement_resume,
+        revenue.state as revenue,
+        revenue.resume_state as revenue_resume,
+        risk.state as risk,
+        risk.resume_state as risk_resume,
+        row_number() over (
+            order by
+                engagement.state, engagement.resume_state, revenue.state, revenue.resume_state, risk.state,
+                risk.resume_state
+        ) as standing_number
+    from places as engagement
+    inner join places as revenue
+        on revenue.region = 'revenue'
+    inner join places as risk
+        on risk.region = 'risk'
+    where engagement.region = 'engagement'
+
+),
+
+steps as (
+
+    select
+        -- one key that only a life and its next signal together have, so that no plan pairs all signals with all steps
+        standings.standing_number * 1000000 + engagement.signal_number as step_key,
+        reached.standing_number as next_standing_number,
+        engagement.reason as engagement_reason,
+        revenue.reason as revenue_reason,
+        risk.reason as risk_reason
+    from standings
+    inner join turns as engagement
+        on
+            engagement.region = 'engagement'
+            and standings.engagement = engagement.state
+            and standings.engagement_resume = engagement.resume_state
+    inner join turns as revenue
+        on
+            revenue.region = 'revenue'
+            and standings.revenue = revenue.state
+            and standings.revenue_resume = revenue.resume_state
+            and engagement.signal_number = revenue.signal_number
+    inner join turns as risk
+        on
+            risk.region = 'risk'
+            and standings.risk = risk.state
+            and standings.risk_resume = risk.resume_state
+            and engagement.signal_number = risk.signal_number
+    inner join standings as reached
+        on
+            engagement.next_state = reached.engagement
+            and engagement.next_resume_state = reached.engagement_resume
+            and revenue.next_state = reached.revenue
+            and revenue.next_resume_state = reached.revenue_resume
+            and risk.next_state = reached.risk
+            and risk.next_resume_state = reached.risk_resume
+
+),
+
+beginning as (
+
+    select standings.standing_number
+    from standings
+    inner join states as engagement
+        on
+            standings.engagement = engagement.state
+            and engagement.is_initial
+            and standings.engagement_resume = ''
+    inner join states as revenue
+        on
+            standings.revenue = revenue.state
+            and revenue.is_initial
+            and standings.revenue_resume = ''
+    inner join states as risk
+        on
+            standings.risk = risk.state
+            and risk.is_initial
+            and standings.risk_resume = ''
 
 ),
 
 numbered as (
 
     select
-        occurrences.customer_id,
-        moving.region,
+        customers.customer_number,
+        signals.signal_number,
         occurrences.signal_id,
         occurrences.occurrence_id,
         occurrences.occurred_at,
         occurrences.detected_at,
-        moving.priority,
         occurrences.proving_event_ids,
         row_number() over (
-            partition by occurrences.customer_id, moving.region
-            order by occurrences.occurred_at, moving.priority, occurrences.signal_id, occurrences.occurrence_id
-        ) as signal_number
+            partition by customers.customer_number
+            order by occurrences.occurred_at, signals.priority, occurrences.occurrence_id
+        ) as point_number
     from occurrences
-    inner join moving
-        on occurrences.signal_id = moving.signal_id
-
-),
-
-first_signals as (
-
-    select
-        customer_id,
-        min(occurred_at) as first_signal_at
-    from numbered
-    group by customer_id
-
-),
-
-started as (
-
-    select
-        customers.customer_id,
-        regions.region,
-        regions.initial_state as state,
-        least(customers.first_seen_at, first_signals.first_signal_at) as entered_at
-    from customers
-    cross join regions
-    left join first_signals
-        on customers.customer_id = first_signals.customer_id
+    inner join signals
+        on occurrences.signal_id = signals.signal_id
+    inner join customers
+        on occurrences.customer_id = customers.customer_id
 
 ),
 
 folded as (
 
     select
-        customer_id,
-        region,
-        cast(0 as bigint) as signal_number,
-        cast(0 as bigint) as moves_made,
-        state,
-        cast(null as {{ dbt.type_string() }}) as state_before,
-        cast(null as {{ dbt.type_string() }}) as resume_state,
-        cast(null as {{ dbt.type_string() }}) as reason,
-        true as has_moved
-    from started
+        customers.customer_number,
+        cast(0 as bigint) as point_number,
+        cast(null as bigint) as signal_number,
+        cast(null as bigint) as standing_before,
+        beginning.standing_number
+    from customers
+    cross join beginning
     union all
     select
-        folded.customer_id,
-        folded.region,
+        folded.customer_number,
+        numbered.point_number,
         numbered.signal_number,
-        case when transitions.to_state is null then folded.moves_made else folded.moves_made + 1 end as moves_made,
-        case
-            when transitions.to_state is null then folded.state
-            when transitions.to_state = 'resume' then folded.resume_state
-            else transitions.to_state
-        end as state,
-        case when transitions.to_state is null then folded.state_before else folded.state end as state_before,
-        case
-            when transitions.to_state is null then folded.resume_state
-            -- an interruption of an interruption still goes back to what was interrupted first
-            when to_states.is_interruption and not from_states.is_interruption then folded.state
-            when to_states.is_interruption then folded.resume_state
-        end as resume_state,
-        case when transitions.to_state is null then folded.reason else transitions.reason end as reason,
-        transitions.to_state is not null as has_moved
+        folded.standing_number as standing_before,
+        steps.next_standing_number as standing_number
     from folded
     inner join numbered
         on
-            folded.customer_id = numbered.customer_id
-            and folded.region = numbered.region
-            and folded.signal_number + 1 = numbered.signal_number
-    inner join states as from_states
-        on folded.state = from_states.state
-    left join transitions
-        on
-            folded.state = transitions.from_state
-            and numbered.signal_id = transitions.signal_id
-    left join states as to_states
-        on transitions.to_state = to_states.state
+            folded.customer_number = numbered.customer_number
+            and folded.point_number + 1 = numbered.point_number
+    inner join steps
+        on folded.standing_number * 1000000 + numbered.signal_number = steps.step_key
+
+),
+
+-- nobody was seen before the first signal
+first_signals as (
+
+    select
+        customer_number,
+        occurred_at
+    from numbered
+    where point_number = 1
 
 )
 
 select
-    folded.customer_id,
-    folded.region,
-    folded.moves_made + 1 as state_sequence,
-    folded.state,
-    folded.state_before,
-    folded.reason,
+    customers.customer_id,
+    folded.customer_number,
+    folded.point_number,
+    standings.engagement,
+    standings.revenue,
+    standings.risk,
+    earlier.engagement as engagement_before,
+    earlier.revenue as revenue_before,
+    earlier.risk as risk_before,
+    steps.engagement_reason,
+    steps.revenue_reason,
+    steps.risk_reason,
     numbered.signal_id,
     numbered.occurrence_id,
     numbered.proving_event_ids,
-    coalesce(numbered.priority, 0) as priority,
-    coalesce(numbered.occurred_at, started.entered_at) as valid_from,
+    coalesce(numbered.occurred_at, least(customers.first_seen_at, first_signals.occurred_at)) as valid_from,
     numbered.detected_at
 from folded
-inner join started
-    on
-        folded.customer_id = started.customer_id
-        and folded.region = started.region
+inner join customers
+    on folded.customer_number = customers.customer_number
+inner join standings
+    on folded.standing_number = standings.standing_number
+left join standings as earlier
+    on folded.standing_before = earlier.standing_number
+left join steps
+    on folded.standing_before * 1000000 + folded.signal_number = steps.step_key
 left join numbered
     on
-        folded.customer_id = numbered.customer_id
-        and folded.region = numbered.region
-        and folded.signal_number = numbered.signal_number
-where folded.has_moved
+        folded.customer_number = numbered.customer_number
+        and folded.point_number = numbered.point_number
+left join first_signals
+    on folded.customer_number = first_signals.customer_number
+where
+    folded.standing_before is null
+    or folded.standing_before != folded.standing_number
