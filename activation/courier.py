@@ -7,48 +7,26 @@ can be repeated after a crash, and a durable commit is shared by all of them.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from activation.actions import OPEN_STATES, Outcome, State
-from activation.errors import BatchRejectedError, LimitedError, NotSentError, OutcomeUnknownError, StoppedError
-from activation.step import LEASE_SECONDS, Claimed, Pace, Result, Step
+from activation.actions import OPEN_STATES, State
+from activation.lanes import Lanes, Request
+from activation.settle import Judge, Settled
+from activation.step import LEASE_SECONDS, Claimed, Pace, Step
 from activation.tally import Tally
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
+    import threading
+    from collections.abc import Callable
 
     from activation.deliver import Allowance, Budget, Checks
     from activation.destinations import Destination
     from activation.ledger import Ledger
     from activation.pacing import Time
-
-GATHER_SECONDS = 0.002
-REFUSED = (NotSentError, OutcomeUnknownError, LimitedError, StoppedError)
-
-
-@dataclass(slots=True)
-class Request:
-    """What goes out together, and what came of it: outcomes (None: cannot be asked), or the error of the whole."""
-
-    items: list[Claimed]
-    is_send: bool
-    outcomes: Sequence[Outcome | None] = ()
-    error: Exception | None = None
-
-
-@dataclass(slots=True)
-class Settled:
-    """What one step writes down."""
-
-    results: list[Result] = field(default_factory=list)
-    withdrawn: list[tuple[str, str]] = field(default_factory=list)  # action id and reason
-    finished: list[Result] = field(default_factory=list)  # of the results, those to be told
 
 
 class Courier:
@@ -75,7 +53,6 @@ class Courier:
         self._budget = budget
         self._worker = worker
         self._plan_id = plan_id
-        self._rng = rng
         self._allowance = allowance
         self._interrupted = interrupted
         self._checks = checks
@@ -84,13 +61,10 @@ class Courier:
         self._tally = Tally(destination.name)
         self._in_hand: deque[Claimed] = deque()  # claimed, not sent yet
         self._halves: deque[list[Claimed]] = deque()  # parts of a refused batch, sent apart to find the item to blame
-        self._out = 0  # requests in flight
-        self._limits = 0  # answers in a row that said: too many requests
+        self._judge = Judge(budget, rng, self._tally)
+        self._lanes = Lanes(destination, time)
         self._resting = ""  # why nothing may leave now, if so
         self._renew_at = 0.0
-        self._todo: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        self._back: queue.SimpleQueue[Request] = queue.SimpleQueue()
-        self._threads: list[threading.Thread] = []
 
     def run(self) -> Tally:
         """Work; what is left at the end is in the ledger for the next run."""
@@ -101,10 +75,10 @@ class Courier:
                 is_over = is_over or self._time.monotonic() > self._deadline
                 requests, wait = self._step(back, goes_on=not is_over)
                 back = []
-                for request in requests:
-                    self._dispatch(request)
-                if self._out:
-                    back = self._collect(wait)
+                self._tally.requests += len(requests)
+                self._lanes.put(requests)
+                if self._lanes.out:
+                    back = self._lanes.collect(wait)
                 elif is_over or wait is None:
                     break
                 elif self._time.monotonic() + wait > self._deadline:
@@ -113,63 +87,9 @@ class Courier:
                 elif wait > 0:
                     self._time.pause(wait)
         finally:
-            while self._out:  # an answer that is on its way is worth its record, whatever ended the loop
-                back += self._collect(None)
-            for _ in self._threads:
-                self._todo.put(None)
+            back += self._lanes.close()
             self._close(back)
         return self._tally
-
-    # Requests
-
-    def _dispatch(self, request: Request) -> None:
-        self._out += 1
-        self._tally.requests += 1
-        if self._destination.concurrency == 1:
-            self._perform(request)
-            return
-        if len(self._threads) < min(self._out, self._destination.concurrency):
-            thread = threading.Thread(target=self._serve, name=f"send-{self._destination.name}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._todo.put(request)
-
-    def _serve(self) -> None:
-        while (request := self._todo.get()) is not None:
-            self._perform(request)
-
-    def _perform(self, request: Request) -> None:
-        actions = [item.action for item in request.items]
-        try:
-            request.outcomes = (
-                self._destination.send(actions) if request.is_send else self._destination.resolve(actions)
-            )
-            if len(request.outcomes) != len(actions):
-                raise OutcomeUnknownError(f"{len(actions)} actions were sent and {len(request.outcomes)} answered.")  # noqa: TRY301
-        except (*REFUSED, BatchRejectedError) as error:
-            request.error = error
-        except Exception as error:  # noqa: BLE001 - a fault of the adapter must not lose the record of its request
-            request.error = OutcomeUnknownError(f"The adapter failed ({type(error).__name__}).")
-        self._back.put(request)
-
-    def _collect(self, wait: float | None) -> list[Request]:
-        """What came back; waits for the first (at most so long), takes along what else is there."""
-        first = self._time.next_of(self._back, wait)
-        back = [] if first is None else [first]
-        # a durable commit costs more than a moment's patience, so answers that come close together share one
-        together = min(self._out, (self._destination.concurrency + 1) // 2)
-        while back and len(back) < together:
-            another = self._time.next_of(self._back, GATHER_SECONDS)
-            if another is None:
-                break
-            back.append(another)
-        while True:
-            try:
-                back.append(self._back.get_nowait())
-            except queue.Empty:
-                break
-        self._out -= len(back)
-        return back
 
     # One transaction
 
@@ -180,10 +100,7 @@ class Courier:
             # asked for only now that nobody else writes: an older time would fill the shared bucket twice
             wall = self._wall()
             pace = step.pace(self._destination.rate, wall)
-            for request in back:
-                pace = self._settle(request, settled, pace, wall)
-            if settled.results:
-                step.record(settled.results, self._time.now())
+            pace = self._settle(back, settled, step, pace, wall)
             requests: list[Request] = []
             wait: float | None = None
             if goes_on and not self._tally.stopped:
@@ -193,7 +110,7 @@ class Courier:
                     pace = replace(pace, tokens=pace.tokens - len(requests))
                     is_more = len(requests) == free or self._in_hand or self._halves
                     wait = self._slots(pace, wall, len(requests))[1] if is_more else self._until_next(step, wall)
-                elif wait is not None and not (self._out or self._in_hand or self._halves):
+                elif wait is not None and not (self._lanes.out or self._in_hand or self._halves):
                     due = self._until_next(step, wall)  # nobody waits for a turn that nothing is left for
                     wait = None if due is None else max(wait, due)
             if settled.withdrawn:
@@ -219,7 +136,7 @@ class Courier:
         self._resting = ""
         # half open: one request goes ahead to see whether it is back
         most = 1 if pace.failures >= self._budget.breaker.failures else self._destination.concurrency
-        out = self._out + leaving
+        out = self._lanes.out + leaving
         if out >= most:
             return 0, None
         free = min(most - out, int(pace.tokens + 1e-9))
@@ -308,117 +225,16 @@ class Courier:
 
     # Outcomes
 
-    def _settle(self, request: Request, settled: Settled, pace: Pace, wall: float) -> Pace:
-        """What a request that came back means for its deliveries and for the pace."""
-        error = request.error
-        outcomes: list[Outcome | None]
-        if error is None:
-            outcomes = self._read(request, settled) if not request.is_send else list(request.outcomes)
-            pace = self._succeeded(pace, [each for each in outcomes if each is not None], wall)
-        elif isinstance(error, BatchRejectedError):
-            pace = replace(pace, failures=0, openings=0)
-            outcomes = self._split(request.items, error)
-        else:
-            whole, pace = self._whole(error, pace, wall)
-            outcomes = [whole] * len(request.items)
-        dues: dict[tuple[int, float | None], float] = {}  # one draw for all, so that a batch comes back as a batch
-        held = {id(item) for half in self._halves for item in half}
-        for item, outcome in zip(request.items, outcomes, strict=True):
-            if outcome is None:
-                continue
-            if id(item) in held:
-                settled.results.append(Result(item.action, outcome, is_held=True))
-                continue
-            result = self._result(item, outcome, dues, wall, is_send=request.is_send)
-            if result.is_queued and result.outcome.state in OPEN_STATES:
-                self._allowance.give_back(1)  # it will be claimed again
-            settled.results.append(result)
-            settled.finished.append(result)
+    def _settle(self, back: list[Request], settled: Settled, step: Step, pace: Pace, wall: float) -> Pace:
+        """Write down what came back, and keep in hand what goes out again."""
+        for request in back:
+            pace = self._judge.settle(request, settled, pace, wall)
+        self._in_hand.extendleft(reversed(settled.again))
+        self._halves.extend(settled.halves)
+        self._allowance.give_back(settled.unused)
+        if settled.results:
+            step.record(settled.results, self._time.now())
         return pace
-
-    def _read(self, request: Request, settled: Settled) -> list[Outcome | None]:
-        """Answers about unknown outcomes; what is not there, or nobody can say, is sent again if still wanted."""
-        found: list[Outcome | None] = []
-        for item, outcome in zip(request.items, request.outcomes, strict=True):
-            if outcome is not None and outcome.state is not State.WAITING:
-                found.append(outcome)
-            elif item.is_wanted:
-                self._in_hand.appendleft(replace(item, is_unknown=False))
-                found.append(None)
-            elif outcome is None:
-                settled.withdrawn.append(
-                    (item.action.action_id, "Nobody wants it any more; whether it arrived is unknown.")
-                )
-                found.append(None)
-            else:
-                settled.withdrawn.append((item.action.action_id, "It never arrived, and nobody wants it any more."))
-                found.append(outcome)
-        return found
-
-    def _result(
-        self,
-        item: Claimed,
-        outcome: Outcome,
-        dues: dict[tuple[int, float | None], float],
-        wall: float,
-        *,
-        is_send: bool,
-    ) -> Result:
-        if outcome.state not in {State.WAITING, State.UNKNOWN}:
-            return Result(item.action, outcome)
-        retry, tries = self._budget.retry, item.tries + (0 if is_send else 1)
-        is_limit = outcome.retry_after is not None or outcome.status_code == 429
-        is_old = item.first_tried is not None and wall - item.first_tried >= retry.total_seconds
-        if is_old or (item.attempt_count >= retry.total_attempts and not is_limit):
-            doubt = " Whether it arrived is unknown." if outcome.state is State.UNKNOWN else ""
-            reason = f"Given up after {item.attempt_count} attempts: {outcome.reason}{doubt}"
-            return Result(item.action, replace(outcome, state=State.DEAD, reason=reason))
-        key = (tries, outcome.retry_after)
-        due = dues.setdefault(key, wall + retry.wait(max(tries, 1), outcome.retry_after, self._rng))
-        is_queued = tries < retry.attempts or is_limit
-        return Result(item.action, outcome, due, is_queued=is_queued)
-
-    def _succeeded(self, pace: Pace, outcomes: list[Outcome], wall: float) -> Pace:
-        """An answer: it lives. It may still have asked for a rest."""
-        self._limits = 0
-        rest = max((outcome.rest for outcome in outcomes), default=0.0)
-        pace = replace(pace, failures=0, openings=0)
-        if rest > 0:
-            if any(outcome.state is State.WAITING for outcome in outcomes):
-                self._tally.limited += 1
-            pace = _paused(pace, wall + rest, f"It asked to be left alone for {rest:.0f} s.")
-        return pace
-
-    def _whole(self, error: Exception, pace: Pace, wall: float) -> tuple[Outcome, Pace]:
-        """The outcome of every delivery in a request that failed as a whole."""
-        if isinstance(error, LimitedError):
-            self._tally.limited += 1
-            self._limits += 1
-            rest = self._budget.retry.wait(self._limits, error.retry_after, self._rng)
-            outcome = Outcome.waiting(str(error), error.status_code, error.retry_after)
-            return outcome, _paused(pace, wall + rest, f"It asked to be left alone for {rest:.0f} s: {error}")
-        if isinstance(error, StoppedError):
-            self._tally.stopped = str(error)
-            return Outcome.waiting(str(error), error.status_code), pace
-        if isinstance(error, OutcomeUnknownError):
-            outcome = Outcome.unknown(str(error), error.status_code)
-        else:
-            outcome = Outcome.waiting(str(error))
-        breaker, failures = self._budget.breaker, pace.failures + 1
-        pace = replace(pace, failures=failures)
-        if failures < breaker.failures:
-            return outcome, pace
-        reason = f"{failures} requests in a row came to nothing, the last with: {error}"
-        rest = breaker.rest(pace.openings)
-        return outcome, replace(_paused(pace, wall + rest, reason), openings=pace.openings + 1)
-
-    def _split(self, items: list[Claimed], error: BatchRejectedError) -> list[Outcome | None]:
-        """A refused batch of one is refused; a larger one goes out again in two halves, until the culprit is alone."""
-        if len(items) == 1:
-            return [Outcome.rejected(str(error), error.status_code)]
-        middle = len(items) // 2
-        self._halves.extend([items[:middle], items[middle:]])
-        return [Outcome.waiting(f"The batch was refused: {error}", error.status_code)] * len(items)
 
     # The end
 
@@ -428,10 +244,7 @@ class Courier:
         with self._ledger.step(self._destination.name, self._worker, self._plan_id) as step:
             wall = self._wall()
             pace = step.pace(self._destination.rate, wall)
-            for request in back:
-                pace = self._settle(request, settled, pace, wall)
-            if settled.results:
-                step.record(settled.results, self._time.now())
+            pace = self._settle(back, settled, step, pace, wall)
             if settled.withdrawn:
                 step.withdraw(settled.withdrawn, self._time.now())
             unsent = [*self._in_hand, *(item for half in self._halves for item in half)]
@@ -461,7 +274,3 @@ class Courier:
 
     def _wall(self) -> float:
         return self._time.wall().replace(tzinfo=UTC).timestamp()
-
-
-def _paused(pace: Pace, until: float, reason: str) -> Pace:
-    return pace if pace.paused_until >= until else replace(pace, paused_until=until, paused_for=reason)

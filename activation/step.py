@@ -10,11 +10,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, Action, Outcome, State
-from activation.tables import attempts, deliveries, pace
+from activation.tables import attempts, deliveries, one_of, pace, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -67,7 +68,7 @@ class Pace:
 # Statements are built once: putting one together costs more than executing it.
 
 _known = deliveries.c
-_IDS = _known.action_id.in_(sa.bindparam("ids", expanding=True))
+_IDS = one_of(_known.action_id, "ids")
 _MINE = _known.lease == sa.bindparam("worker")
 _HERE = _known.destination == sa.bindparam("here")
 _FREED = {"lease": None, "lease_until": None}
@@ -158,9 +159,10 @@ _KEEP = _STILL.values(**_CHANGE)
 _END = _STILL.values(**_CHANGE, **_FREED, queued=None)
 _QUEUE = _STILL.values(**_CHANGE, **_FREED, queued=_known.plan_id)
 # what the vendor has is true whoever holds the row by now
+_references = pairs("references")
 _ACKNOWLEDGE = (
     sa.update(deliveries)
-    .where(_known.action_id == sa.bindparam("id"))
+    .where(_known.action_id == _references.c.key)
     .values(
         **_CHANGE,
         **_FREED,
@@ -168,7 +170,7 @@ _ACKNOWLEDGE = (
         acknowledged_hash=_known.payload_hash,
         acknowledged_at=sa.bindparam("now"),
         first_tried=None,
-        vendor_reference=sa.bindparam("reference"),
+        vendor_reference=_references.c.value,
     )
 )
 _ATTEMPT = (
@@ -289,7 +291,7 @@ class Step:
 
     def hold(self, action_ids: Sequence[str], wall: float) -> None:
         """Keep what was claimed and is not sent yet from others."""
-        held = {"ids": list(action_ids), "worker": self._worker, "until": wall + LEASE_SECONDS}
+        held = {"ids": _listed(action_ids), "worker": self._worker, "until": wall + LEASE_SECONDS}
         self._connection.execute(_HOLD, held)
 
     def renew(self, wall: float) -> None:
@@ -298,7 +300,7 @@ class Step:
 
     def release(self, action_ids: Sequence[str]) -> None:
         """Give back what was claimed and not sent."""
-        self._connection.execute(_RELEASE, {"ids": list(action_ids), "worker": self._worker})
+        self._connection.execute(_RELEASE, {"ids": _listed(action_ids), "worker": self._worker})
 
     def withdraw(self, withdrawn: Sequence[tuple[str, str]], now: datetime) -> None:
         """Take these out of the plan with a reason; their state stays what it is."""
@@ -306,7 +308,7 @@ class Step:
         for action_id, reason in withdrawn:
             by_reason[reason].append(action_id)
         for reason, ids in by_reason.items():
-            self._connection.execute(_WITHDRAW, {"ids": ids, "why": reason, "now": now})
+            self._connection.execute(_WITHDRAW, {"ids": _listed(ids), "why": reason, "now": now})
 
     def next_due(self, wall: float) -> float | None:
         """When the next of the queue falls due; None if it is empty."""
@@ -338,9 +340,11 @@ class Step:
         old = [each for each in action_ids if each not in fresh and self._worker]
         found: set[str] = set()
         if new:
-            found.update(self._connection.execute(_INTEND_ANY, {**values, "ids": new}).scalars())
+            found.update(self._connection.execute(_INTEND_ANY, {**values, "ids": _listed(new)}).scalars())
         if old:
-            found.update(self._connection.execute(_INTEND, {**values, "ids": old, "worker": self._worker}).scalars())
+            found.update(
+                self._connection.execute(_INTEND, {**values, "ids": _listed(old), "worker": self._worker}).scalars()
+            )
         return found
 
     def record(self, results: Sequence[Result], now: datetime) -> None:
@@ -352,17 +356,18 @@ class Step:
             groups[key].append(result)
         mark = f"-at-{now:%Y%m%dT%H%M%S.%f}"
         for (state, reason, status, due, is_queued, is_held), alike in groups.items():
-            ids = [result.action.action_id for result in alike]
+            ids = _listed([result.action.action_id for result in alike])
             change = {"to_state": str(state), "why": reason, "when_due": due, "now": now}
             attempt = {"ids": ids, "now": now, "to_state": str(state), "status": status, "why": reason, "mark": mark}
             self._connection.execute(_APPEND, attempt)
             if state is State.ACKNOWLEDGED:
-                rows = [
-                    {"id": each.action.action_id, "reference": each.outcome.vendor_reference, **change}
-                    for each in alike
-                ]
-                self._connection.execute(_ACKNOWLEDGE, rows)
+                references = {each.action.action_id: each.outcome.vendor_reference for each in alike}
+                self._connection.execute(_ACKNOWLEDGE, {"references": orjson.dumps(references).decode(), **change})
                 continue
             statement = _QUEUE if is_queued and state in OPEN_STATES else _END
             mine = {"ids": ids, "worker": self._worker, **change}
             self._connection.execute(_KEEP if is_held else statement, mine)
+
+
+def _listed(action_ids: Collection[str]) -> str:
+    return orjson.dumps(list(action_ids)).decode()

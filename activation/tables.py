@@ -9,6 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 BUSY_SECONDS = 30.0
 
@@ -169,6 +171,48 @@ def _begin_alone(connection: sa.Connection) -> None:
 def _begin_immediate(connection: sa.Connection) -> None:
     if not connection.get_execution_options().get("only_reads"):
         connection.exec_driver_sql("begin immediate")
+
+
+# Many rows in one statement: as one parameter of JSON, because the text of a statement that changes with the number of
+# its parameters has to be put together, parsed and planned again every time.
+
+
+class _Listed(FunctionElement[Any]):
+    inherit_cache = True
+    name = "listed"
+
+
+class _Mapped(FunctionElement[Any]):
+    inherit_cache = True
+    name = "mapped"
+
+
+@compiles(_Listed, "sqlite")
+@compiles(_Mapped, "sqlite")
+def _in_sqlite(element: Any, compiler: Any, **how: Any) -> str:
+    return f"json_each({compiler.process(element.clauses, **how)})"
+
+
+@compiles(_Listed, "postgresql")
+def _list_in_postgresql(element: Any, compiler: Any, **how: Any) -> str:
+    return f"json_array_elements_text(cast({compiler.process(element.clauses, **how)} as json))"
+
+
+@compiles(_Mapped, "postgresql")
+def _map_in_postgresql(element: Any, compiler: Any, **how: Any) -> str:
+    return f"json_each_text(cast({compiler.process(element.clauses, **how)} as json))"
+
+
+def one_of(column: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
+    """Whether the column is in the list that the parameter holds as JSON."""
+    each = _Listed(sa.bindparam(parameter, type_=sa.Text)).table_valued(sa.column("value", sa.Text))
+    return column.in_(sa.select(each.c.value))
+
+
+def pairs(parameter: str) -> sa.TableValuedAlias:
+    """The keys and values of the object of strings that the parameter holds as JSON."""
+    found = _Mapped(sa.bindparam(parameter, type_=sa.Text))
+    return found.table_valued(sa.column("key", sa.Text), sa.column("value", sa.Text))
 
 
 # Workers

@@ -1,19 +1,16 @@
 """HTTP to a vendor: TLS, time limits, pinned addresses, and errors that say whether the request can have arrived.
 
-The standard library's client, one connection per request in flight, kept open: several times the calls per second of
-richer ones, and nothing in it retries, redirects or reads proxies behind our back.
+One connection per request in flight, kept open; see `wire` for what goes over it.
 
 Nothing raised here carries a payload, a header or a URL: an answer's words pass through `Redactor`, which takes out the
 secrets it was given and everything that looks like an e-mail address. Bitrix24 keeps its secret in the URL, so the
-exceptions of the HTTP library are never chained.
+exceptions of the libraries below are never chained.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
-import select
 import socket
 import ssl
 import time
@@ -25,10 +22,12 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
+import httptools
 import orjson
 
 from activation.addresses import checked_addresses, is_loopback
-from activation.errors import LimitedError, NotSentError, OutcomeUnknownError, StoppedError
+from activation.errors import BatchRejectedError, LimitedError, NotSentError, OutcomeUnknownError, StoppedError
+from activation.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +36,8 @@ __all__ = ["Redactor", "Reply", "Transport", "is_loopback", "parse_retry_after",
 
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 15.0
-ANSWER_SECONDS = 30.0  # a body that drips arrives within this or not at all
-ANSWER_BYTES = 4_000_000
 RESOLVED_SECONDS = 60.0  # how long a checked address is good for new connections
+UNFIT = re.compile(r"[^\x20-\x7e]")  # in a request's head it could end the line, and begin another one
 EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
 REASON_LENGTH = 300
 
@@ -61,7 +59,7 @@ class Redactor:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A vendor's answer. `data` is the parsed JSON, or None if the body is something else."""
+    """A vendor's answer. `data` is the parsed JSON, or None if it is something else; headers are in lower case."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -76,7 +74,7 @@ class Reply:
     @property
     def retry_after(self) -> float | None:
         """Seconds the vendor asked us to stay away, if it did."""
-        return parse_retry_after(self.headers.get("Retry-After"), datetime.now(UTC))
+        return parse_retry_after(self.headers.get("retry-after"), datetime.now(UTC))
 
 
 class Transport:
@@ -86,7 +84,7 @@ class Transport:
     permits hosts in private networks; an address on this machine, given as such, is always permitted.
 
     Raises:
-        ValueError: if the address is not https, except on this machine.
+        ValueError: if the address is not https, except on this machine; if it holds what cannot stand there.
     """
 
     def __init__(
@@ -107,12 +105,21 @@ class Transport:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._allow_private = allow_private or is_loopback(base_url)
-        self._path = parts.path.rstrip("/")
+        self._path = _fit(parts.path.rstrip("/"))
         self._read_seconds = read_seconds
-        self._headers = {"User-Agent": "customer-lifecycle", "Accept": "application/json", **(headers or {})}
+        host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
+        is_usual = self._port == (443 if self._tls else 80)
+        given = {
+            "Host": host if is_usual else f"{host}:{self._port}",
+            "User-Agent": "customer-lifecycle",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            **(headers or {}),
+        }
         if auth is not None:
-            self._headers["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
-        self._idle: deque[http.client.HTTPConnection] = deque()  # append and pop are atomic
+            given["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
+        self._head = _lines(given)
+        self._idle: deque[Wire] = deque()  # append and pop are atomic
         self._addresses: tuple[float, list[str]] = (0.0, [])
 
     def close(self) -> None:
@@ -122,7 +129,7 @@ class Transport:
 
     def get(self, path: str, params: Mapping[str, str] | None = None) -> Reply:
         """A read. See `post` for what it raises."""
-        return self._exchange("GET", path + ("?" + urlencode(params) if params else ""), None, self._headers)
+        return self._exchange(self._begin("GET", path + ("?" + urlencode(params) if params else ""), {}) + b"\r\n")
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
         """Send JSON bytes and read the answer, whatever its status below 500 (429 excepted).
@@ -132,35 +139,46 @@ class Transport:
             OutcomeUnknownError: no usable answer: time-out, reset, 408, 5xx, a body that breaks off.
             LimitedError: 429.
             StoppedError: 401, 403, a redirect, or a host in a private network.
+            BatchRejectedError: the path or a header holds what cannot stand there; nothing was sent.
         """
-        return self._exchange(
-            "POST", path, body, {**self._headers, "Content-Type": "application/json", **(headers or {})}
-        )
+        length = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        return self._exchange(self._begin("POST", path, headers or {}) + length + body)
 
-    def _exchange(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        connection = self._connection()
+    def _begin(self, method: str, path: str, headers: Mapping[str, str]) -> bytes:
         try:
-            connection.request(method, self._path + path or "/", body, dict(headers))
-            reply, is_reusable = _read(connection.getresponse())
+            line = _fit(f"{method} {self._path + path or '/'} HTTP/1.1")
+            return line.encode() + b"\r\n" + self._head + _lines(headers)
+        except ValueError as error:
+            raise BatchRejectedError(str(error), 400) from None
+
+    def _exchange(self, request: bytes) -> Reply:
+        wire = self._wire()
+        try:
+            answer, is_reusable = wire.exchange(request)
         except OutcomeUnknownError:
-            connection.close()
+            wire.close()
             raise
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            connection.close()
+        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            wire.close()
             # only the kind of the error is kept: its text may hold the address with the secret
             raise OutcomeUnknownError(
                 f"The connection failed after the request had left ({type(error).__name__})."
             ) from None
         except BaseException:
-            connection.close()
+            wire.close()
             raise
         if is_reusable:
-            self._idle.append(connection)
+            self._idle.append(wire)
         else:
-            connection.close()
-        return self._checked(reply)
+            wire.close()
+        body = answer.body
+        try:
+            data = orjson.loads(body) if body else None
+        except ValueError:
+            data = None
+        return self._checked(Reply(answer.status, answer.headers, body, data))
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _wire(self) -> Wire:
         """An open connection: one that is idle and still alive, or a new one.
 
         Raises:
@@ -169,24 +187,31 @@ class Transport:
         """
         while self._idle:
             try:
-                connection = self._idle.pop()
+                wire = self._idle.pop()
             except IndexError:  # another thread was quicker
                 break
-            if connection.sock is not None and not _has_ended(connection.sock):
-                return connection
-            connection.close()
+            if not wire.has_ended():
+                return wire
+            wire.close()
         failure = ""
         for address in self._checked_addresses():
-            connection = self._to(address)
             try:
-                connection.connect()
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
+                return self._connected(address)
+            except OSError as error:
                 failure = type(error).__name__
-                continue
-            connection.sock.settimeout(self._read_seconds)
-            return connection
         raise NotSentError(f"No connection ({failure or 'no address'}).")
+
+    def _connected(self, address: str) -> Wire:
+        connected = socket.create_connection((address, self._port), CONNECT_SECONDS)
+        try:
+            if self._tls is not None:
+                # the name stays what the certificate is checked against; the address is the one that was checked
+                connected = self._tls.wrap_socket(connected, server_hostname=self._host)
+            connected.settimeout(self._read_seconds)
+            return Wire(connected)
+        except BaseException:
+            connected.close()
+            raise
 
     def _checked_addresses(self) -> list[str]:
         until, addresses = self._addresses
@@ -194,18 +219,6 @@ class Transport:
             addresses = checked_addresses(self._host, self._port, allow_private=self._allow_private)
             self._addresses = (time.monotonic() + RESOLVED_SECONDS, addresses)
         return addresses
-
-    def _to(self, address: str) -> http.client.HTTPConnection:
-        connection = (
-            http.client.HTTPSConnection(self._host, self._port, timeout=CONNECT_SECONDS, context=self._tls)
-            if self._tls
-            else http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
-        )
-        # the name stays what the certificate is checked against; the address is the one that was checked before
-        connection._create_connection = lambda to, timeout, source: socket.create_connection(  # type: ignore[attr-defined]  # noqa: SLF001 - the library's own seam
-            (address, to[1]), timeout, source
-        )
-        return connection
 
     def _checked(self, reply: Reply) -> Reply:
         status = reply.status_code
@@ -238,40 +251,19 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
-def _has_ended(sock: socket.socket) -> bool:
-    """Whether an idle connection has something to say: the other side has hung up."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return "".join(f"{_fit(name)}: {_fit(value)}\r\n" for name, value in headers.items()).encode()
 
 
-def _read(response: http.client.HTTPResponse) -> tuple[Reply, bool]:
-    """The answer, and whether its connection can carry another request.
+def _fit(text: str) -> str:
+    """The text, if it can stand in a request's head.
 
     Raises:
-        OutcomeUnknownError: if it is too long, too slow or breaks off.
+        ValueError: if it cannot. The message does not repeat it.
     """
-    deadline = time.monotonic() + ANSWER_SECONDS
-    expected = response.length
-    if expected is not None and expected > ANSWER_BYTES:
-        raise OutcomeUnknownError("The answer was too long to be read.", response.status)
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := response.read1(65536):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > ANSWER_BYTES or time.monotonic() > deadline:
-            raise OutcomeUnknownError("The answer was too long or too slow to be read.", response.status)
-    if expected is not None and size < expected:
-        raise OutcomeUnknownError("The answer broke off.", response.status)
-    response.close()  # done with the answer, not with the connection
-    body = b"".join(chunks)
-    try:
-        data = orjson.loads(body) if body else None
-    except ValueError:
-        data = None
-    headers: Any = response.headers  # a mapping of names in any case, though not typed as one
-    return Reply(response.status, headers, body, data), not response.will_close
+    if UNFIT.search(text):
+        raise ValueError("The path or a header would hold what cannot stand in a request's head.")
+    return text
 
 
 def _words(reply: Reply) -> str:

@@ -11,7 +11,8 @@ import pytest
 
 from activation.addresses import checked_addresses, is_public
 from activation.errors import LimitedError, NotSentError, OutcomeUnknownError, StoppedError
-from activation.transport import ANSWER_BYTES, REASON_LENGTH, Redactor, Transport, parse_retry_after
+from activation.transport import REASON_LENGTH, Redactor, Transport, parse_retry_after
+from activation.wire import ANSWER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
