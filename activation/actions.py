@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Action:
     """One row of an `act_*` model: one message to one destination. Times are naive UTC.
 
     `action_id` is a function of action, customer, occurrence and template version, so that it is the same on every
-    machine and in every run; it is what makes a repeated send recognisable. `digest` is the sha256 of the payload's
+    machine and in every run; it is what makes a repeated send recognisable. `digest` is the md5 of the payload's
     text as the model wrote it; where it is given, an unchanged row is recognised without being parsed.
     """
 
@@ -53,6 +53,7 @@ class Action:
     priority: int
     payload: str
     digest: str = ""
+    _hash: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def body(self) -> dict[str, Any]:
@@ -63,7 +64,17 @@ class Action:
     @property
     def payload_hash(self) -> str:
         """sha256 of the payload's canonical form: key order and white space are not a change."""
-        return hashlib.sha256(canonical(self.payload).encode()).hexdigest()
+        return self._hash or self._remembered(canonical(self.payload))
+
+    def of_canonical_payload(self) -> Action:
+        """Itself. Said by who has put the payload into its canonical form, so that nobody does it again."""
+        self._remembered(self.payload)
+        return self
+
+    def _remembered(self, payload: str) -> str:
+        found = hashlib.sha256(payload.encode()).hexdigest()
+        object.__setattr__(self, "_hash", found)  # a function of the payload, so the action is as frozen as before
+        return found
 
 
 class State(StrEnum):

@@ -191,7 +191,9 @@ class Courier:
                 break
             items.append(self._in_hand.popleft())
         if is_send:
-            items = [replace(each, tries=each.tries + 1, attempt_count=each.attempt_count + 1) for each in items]
+            for item in items:
+                item.tries += 1
+                item.attempt_count += 1
         return Request(items, is_send)
 
     def _is_asked_about(self, item: Claimed) -> bool:

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from activation.actions import OPEN_STATES, Action, Outcome, State
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
-from activation.tables import attempts, deliveries, engine_for, insert_into, is_gone, metadata
+from activation.tables import attempts, deliveries, engine_for, insert_into, is_gone, listed, metadata, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +32,17 @@ if TYPE_CHECKING:
 __all__ = ["DIED_IN_FLIGHT", "Ledger", "Result", "metadata"]
 
 CHUNK = 5_000
+ENQUEUED = (
+    "action_id", "destination", "object", "action", "customer_id", "occurrence_id", "occurred_at", "expires_at",
+    "priority", "state", "payload", "payload_hash", "digest", "first_planned_at", "updated_at", "plan_id", "queued",
+    "tries", "is_wanted", "order_key",
+)  # fmt: skip
+# of an action that was known already:
+RENEWED = (
+    "expires_at", "priority", "payload", "payload_hash", "digest", "plan_id", "queued", "tries", "is_wanted",
+    "order_key",
+)  # fmt: skip
+DELIVERED_AT_ONCE = 50_000
 STAGED = "?"  # before a plan's id: enqueued, and not open for work yet
 
 
@@ -47,6 +58,7 @@ class Ledger:
         self.path = where if isinstance(where, Path) else Path(str(sa.make_url(where).database))
         self._engine = engine_for(f"sqlite:///{where}" if isinstance(where, Path) else where)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
+        self._enqueueing = {is_changed: _Enqueueing(self._engine, is_changed) for is_changed in (False, True)}
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
@@ -82,9 +94,9 @@ class Ledger:
 
     def entries(self, action_ids: Sequence[str]) -> dict[str, Entry]:
         """What is known about these."""
-        query = sa.select(deliveries).where(deliveries.c.action_id.in_(sa.bindparam("ids", expanding=True)))
+        query = sa.select(deliveries).where(one_of(deliveries.c.action_id, "ids"))
         with self.reading() as connection:
-            return {row.action_id: entry_of(row) for row in connection.execute(query, {"ids": list(action_ids)})}
+            return {row.action_id: entry_of(row) for row in connection.execute(query, {"ids": listed(action_ids)})}
 
     def unresolved(self) -> dict[str, Entry]:
         """What was sent and may have arrived."""
@@ -92,13 +104,35 @@ class Ledger:
         with self.reading() as connection:
             return {row.action_id: entry_of(row) for row in connection.execute(query)}
 
-    def delivered(self) -> Iterator[Sequence[tuple[str, str]]]:
-        """(action id, digest) of all that was acknowledged, in chunks."""
-        query = sa.select(deliveries.c.action_id, deliveries.c.digest).where(deliveries.c.state == "acknowledged")
+    def delivered(self) -> Iterator[str]:
+        """All that was acknowledged, as texts of lines: the digest, a tab, the action id.
+
+        The database puts the lines together, because a million rows as objects would cost more than all that is done
+        with them.
+        """
+        known = deliveries.c
+        place = sa.tuple_(known.acknowledged_at, known.action_id)
+        there = sa.select(known.acknowledged_at, known.action_id).where(
+            known.state == sa.literal_column("'acknowledged'")
+        )
+        line = known.digest + sa.literal_column("'\t'") + known.action_id
+        lines = sa.select(sa.func.aggregate_strings(line, "\n")).where(
+            known.state == sa.literal_column("'acknowledged'")
+        )
         with self.reading() as connection:
-            cursor = connection.execution_options(stream_results=True).execute(query).cursor
-            while cursor is not None and (rows := cursor.fetchmany(50_000)):
-                yield rows
+            last: Any = None
+            while True:
+                after = place > sa.tuple_(*last) if last else sa.true()
+                query = there.where(after).order_by(*place.clauses)
+                end = connection.execute(query.offset(DELIVERED_AT_ONCE - 1).limit(1)).one_or_none()
+                chunk: str | None = connection.execute(
+                    lines.where(after, place <= sa.tuple_(*end) if end else sa.true())
+                ).scalar()
+                if chunk:
+                    yield chunk
+                if end is None:
+                    return
+                last = end
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Actions per destination and state."""
@@ -136,55 +170,21 @@ class Ledger:
         Those already known keep their history. One that another worker settled in the meantime stays settled, unless
         `is_changed` says that its payload is another one now; one that is being sent is left to its worker.
         """
-        known, table = deliveries.c, insert_into(self._engine, deliveries)
-        new = table.excluded
-        in_open = _any_of(known.state, OPEN_STATES)
-        may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
-        statement = table.on_conflict_do_update(
-            index_elements=["action_id"],
-            set_={
-                "state": sa.case((_any_of(known.state, (State.UNKNOWN, State.WAITING)), known.state), else_=new.state),
-                "due": sa.case((in_open, known.due), else_=0.0),
-                "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
-                "first_tried": sa.case((in_open, known.first_tried), else_=None),
-                **{
-                    name: getattr(new, name)
-                    for name in (
-                        "expires_at",
-                        "priority",
-                        "payload",
-                        "payload_hash",
-                        "digest",
-                        "plan_id",
-                        "queued",
-                        "tries",
-                        "is_wanted",
-                        "order_key",
-                    )
-                },
-            },
-            where=may_change & known.lease.is_(None),
-        )
+        plan = None if plan_id is None else STAGED + plan_id
+        settled = self._enqueueing[is_changed]
+        when = self._moment(now)
         for chunk in _chunks(actions, CHUNK):
             rows = [
-                {
-                    **identity(action),
-                    "state": State.PLANNED,
-                    "payload": action.payload,
-                    "payload_hash": action.payload_hash,
-                    "digest": action.digest,
-                    "first_planned_at": now,
-                    "updated_at": now,
-                    "plan_id": plan_id,
-                    "queued": None if plan_id is None else STAGED + plan_id,
-                    "tries": 0,
-                    "is_wanted": is_wanted,
-                    "order_key": order_key(action),
-                }
-                for action in chunk
-            ]
+                (
+                    each.action_id, each.destination, each.object, each.action, each.customer_id, each.occurrence_id,
+                    self._moment(each.occurred_at), self._moment(each.expires_at), each.priority, "planned",
+                    each.payload, each.payload_hash, each.digest, when, when, plan_id, plan, 0, is_wanted,
+                    order_key(each), *settled.constants,
+                )
+                for each in chunk
+            ]  # fmt: skip
             with self.transaction() as connection:
-                connection.execute(statement, rows)
+                connection.exec_driver_sql(settled.text, rows)
 
     def open_plan(self, staged: str, plan_id: str | None = None, blocked: Collection[str] = ()) -> None:
         """Let the workers have what was enqueued as `staged`, under the plan's final id, except the blocked actions."""
@@ -237,6 +237,10 @@ class Ledger:
             connection.execute(change.where(held.lease.is_not(None)).values(**freed))
         return len(stuck)
 
+    def _moment(self, moment: datetime | None) -> Any:
+        """A time as the driver takes it, which is what SQLAlchemy's own type writes."""
+        return moment.isoformat(" ", "microseconds") if moment is not None and self.is_sqlite else moment
+
     # One at a time, for those who do without a queue
 
     def intend(self, actions: Sequence[Action], now: datetime) -> None:
@@ -256,19 +260,34 @@ class Ledger:
             step.record(results, now)
 
 
-def identity(action: Action) -> dict[str, Any]:
-    """The columns that say which action a row is about."""
-    return {
-        "action_id": action.action_id,
-        "destination": action.destination,
-        "object": action.object,
-        "action": action.action,
-        "customer_id": action.customer_id,
-        "occurrence_id": action.occurrence_id,
-        "occurred_at": action.occurred_at,
-        "expires_at": action.expires_at,
-        "priority": action.priority,
-    }
+class _Enqueueing:
+    """The statement that notes an action, and the constants in it, ready for the driver.
+
+    Rows go to the driver as they are: what SQLAlchemy does to the parameters of every row costs more than all the rest.
+    """
+
+    def __init__(self, engine: sa.Engine, is_changed: bool) -> None:
+        known, table = deliveries.c, insert_into(engine, deliveries)
+        new = table.excluded
+        in_open = _any_of(known.state, OPEN_STATES)
+        may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
+        statement = table.values({name: sa.bindparam(name) for name in ENQUEUED}).on_conflict_do_update(
+            index_elements=["action_id"],
+            set_={
+                "state": sa.case((_any_of(known.state, (State.UNKNOWN, State.WAITING)), known.state), else_=new.state),
+                "due": sa.case((in_open, known.due), else_=0.0),
+                "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
+                "first_tried": sa.case((in_open, known.first_tried), else_=None),
+                **{name: getattr(new, name) for name in RENEWED},
+            },
+            where=may_change & known.lease.is_(None),
+        )
+        compiled: Any = statement.compile(dialect=engine.dialect)
+        order: list[str] = list(compiled.positiontup)
+        if tuple(order[: len(ENQUEUED)]) != ENQUEUED:
+            raise RuntimeError("The statement's parameters do not come in the order of its columns.")
+        self.text = str(compiled)
+        self.constants = tuple(compiled.params[name] for name in order[len(ENQUEUED) :])
 
 
 def died(row: Any, now: datetime) -> dict[str, Any]:

@@ -113,7 +113,8 @@ class Judge:
         """An answer: it lives. It may still have asked for a rest."""
         self._limits = 0
         rest = max((outcome.rest for outcome in outcomes), default=0.0)
-        pace = replace(pace, failures=0, openings=0)
+        if pace.failures or pace.openings:
+            pace = replace(pace, failures=0, openings=0)
         if rest > 0:
             if any(outcome.state is State.WAITING for outcome in outcomes):
                 self._tally.limited += 1

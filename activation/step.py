@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, Action, Outcome, State
-from activation.tables import attempts, deliveries, one_of, pace, pairs
+from activation.tables import attempts, deliveries, listed, one_of, pace, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,9 +42,9 @@ class Result:
     is_held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claimed:
-    """A delivery that this worker holds now."""
+    """A delivery that this worker holds now; the numbers count the request that it is in."""
 
     action: Action
     is_unknown: bool
@@ -291,7 +291,7 @@ class Step:
 
     def hold(self, action_ids: Sequence[str], wall: float) -> None:
         """Keep what was claimed and is not sent yet from others."""
-        held = {"ids": _listed(action_ids), "worker": self._worker, "until": wall + LEASE_SECONDS}
+        held = {"ids": listed(action_ids), "worker": self._worker, "until": wall + LEASE_SECONDS}
         self._connection.execute(_HOLD, held)
 
     def renew(self, wall: float) -> None:
@@ -300,7 +300,7 @@ class Step:
 
     def release(self, action_ids: Sequence[str]) -> None:
         """Give back what was claimed and not sent."""
-        self._connection.execute(_RELEASE, {"ids": _listed(action_ids), "worker": self._worker})
+        self._connection.execute(_RELEASE, {"ids": listed(action_ids), "worker": self._worker})
 
     def withdraw(self, withdrawn: Sequence[tuple[str, str]], now: datetime) -> None:
         """Take these out of the plan with a reason; their state stays what it is."""
@@ -308,7 +308,7 @@ class Step:
         for action_id, reason in withdrawn:
             by_reason[reason].append(action_id)
         for reason, ids in by_reason.items():
-            self._connection.execute(_WITHDRAW, {"ids": _listed(ids), "why": reason, "now": now})
+            self._connection.execute(_WITHDRAW, {"ids": listed(ids), "why": reason, "now": now})
 
     def next_due(self, wall: float) -> float | None:
         """When the next of the queue falls due; None if it is empty."""
@@ -340,10 +340,10 @@ class Step:
         old = [each for each in action_ids if each not in fresh and self._worker]
         found: set[str] = set()
         if new:
-            found.update(self._connection.execute(_INTEND_ANY, {**values, "ids": _listed(new)}).scalars())
+            found.update(self._connection.execute(_INTEND_ANY, {**values, "ids": listed(new)}).scalars())
         if old:
             found.update(
-                self._connection.execute(_INTEND, {**values, "ids": _listed(old), "worker": self._worker}).scalars()
+                self._connection.execute(_INTEND, {**values, "ids": listed(old), "worker": self._worker}).scalars()
             )
         return found
 
@@ -356,7 +356,7 @@ class Step:
             groups[key].append(result)
         mark = f"-at-{now:%Y%m%dT%H%M%S.%f}"
         for (state, reason, status, due, is_queued, is_held), alike in groups.items():
-            ids = _listed([result.action.action_id for result in alike])
+            ids = listed([result.action.action_id for result in alike])
             change = {"to_state": str(state), "why": reason, "when_due": due, "now": now}
             attempt = {"ids": ids, "now": now, "to_state": str(state), "status": status, "why": reason, "mark": mark}
             self._connection.execute(_APPEND, attempt)
@@ -367,7 +367,3 @@ class Step:
             statement = _QUEUE if is_queued and state in OPEN_STATES else _END
             mine = {"ids": ids, "worker": self._worker, **change}
             self._connection.execute(_KEEP if is_held else statement, mine)
-
-
-def _listed(action_ids: Collection[str]) -> str:
-    return orjson.dumps(list(action_ids)).decode()

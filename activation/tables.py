@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 BUSY_SECONDS = 30.0
 
@@ -201,6 +205,11 @@ def _list_in_postgresql(element: Any, compiler: Any, **how: Any) -> str:
 @compiles(_Mapped, "postgresql")
 def _map_in_postgresql(element: Any, compiler: Any, **how: Any) -> str:
     return f"json_each_text(cast({compiler.process(element.clauses, **how)} as json))"
+
+
+def listed(action_ids: Collection[str]) -> str:
+    """The list as such a parameter."""
+    return orjson.dumps(list(action_ids)).decode()
 
 
 def one_of(column: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from activation.actions import DEAD_LETTERS, OPEN_STATES, State
-from activation.tables import attempts, deliveries
+from activation.tables import attempts, deliveries, listed, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -80,10 +80,8 @@ def forget(ledger: Ledger, customer_id: str, now: datetime) -> int:
     theirs = deliveries.c.customer_id == customer_id
     with ledger.transaction() as connection:
         ids: list[str] = list(connection.execute(sa.select(deliveries.c.action_id).where(theirs)).scalars())
-        for start in range(0, len(ids), 500):
-            connection.execute(
-                sa.update(attempts).where(attempts.c.action_id.in_(ids[start : start + 500])).values(reason=ERASED)
-            )
+        erasing = sa.update(attempts).where(one_of(attempts.c.action_id, "ids")).values(reason=ERASED)
+        connection.execute(erasing, {"ids": listed(ids)})
         connection.execute(
             sa.update(deliveries)
             .where(theirs)
@@ -160,11 +158,7 @@ def alarms(tallies: Sequence[Tally], found: Health, thresholds: Thresholds) -> l
 def _change(
     ledger: Ledger, action_ids: Collection[str], now: datetime, states: Sequence[State], **values: object
 ) -> int:
-    changed = 0
-    ids = sorted(set(action_ids))
+    some = one_of(deliveries.c.action_id, "ids") & deliveries.c.state.in_(states)
     with ledger.transaction() as connection:
-        for start in range(0, len(ids), 500):
-            some = deliveries.c.action_id.in_(ids[start : start + 500])
-            statement = sa.update(deliveries).where(some, deliveries.c.state.in_(states))
-            changed += connection.execute(statement.values(updated_at=now, **values)).rowcount
-    return changed
+        change = sa.update(deliveries).where(some).values(updated_at=now, **values)
+        return connection.execute(change, {"ids": listed(sorted(set(action_ids)))}).rowcount

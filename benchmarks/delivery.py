@@ -291,7 +291,7 @@ def measure(arguments: argparse.Namespace) -> Sequence[Figure]:
             _, _, small = planning(folder, 10_000)
             figures += [
                 Figure(f"plan {arguments.rows:,} unchanged rows", seconds, "s", f"{cpu:.1f} s of CPU", bar=5.0),
-                Figure("memory of that plan", memory, "MB", f"{small:.0f} MB for 10,000 rows", bar=small + 400),
+                Figure("memory of that plan", memory, "MB", f"{small:.0f} MB for 10,000 rows", bar=small + 100),
             ]
         if "memory" in arguments.only:
             small, large = delivering(folder, 10_000), delivering(folder, arguments.rows)
