@@ -1,7 +1,8 @@
 """Receipts: our own delivery ledger, read back as a source like any other.
 
-Data flow: <data_dir>/ledger.sqlite, tables deliveries and attempts -> raw_receipts.*, by SQL only: this package knows
-the two tables' columns (the contract), not the code that writes them.
+Data flow: <data_dir>/ledger.sqlite, or the database that `activation.ledger_url` names, tables deliveries and attempts
+-> raw_receipts.*, by SQL only: this package knows the two tables' columns (the contract), not the code that writes
+them.
 Incremental rule: deliveries by `updated_at`, attempts by `finished_at`, from the newest value seen minus one second on,
 so that what was written within the same second is not lost. Merged by their ids. A ledger that is not there is empty.
 Delete rule: the ledger forgets nothing.
@@ -26,6 +27,7 @@ from ingest.extraction import Extraction
 
 TABLES = contracts.load("receipts")
 LEDGER = "ledger.sqlite"
+LEDGER_URL = "activation.ledger_url"  # one setting for who writes the ledger and who reads it
 CHANGED_BY = {"deliveries": "updated_at", "attempts": "finished_at"}
 LAG = 1.0
 
@@ -33,19 +35,20 @@ LAG = 1.0
 @dlt.source(name="receipts", max_table_nesting=0)
 def receipts(extraction: Extraction) -> Iterable[DltResource]:
     """Deliveries with their present state, and every attempt."""
-    path = extraction.data_dir / LEDGER
+    url: str | None = dlt.secrets.get(LEDGER_URL) or None
+    where = extraction.data_dir / LEDGER if url is None else sa.make_url(url)
     for name in CHANGED_BY:
-        yield dlt.resource(_changed(extraction, path, name), **TABLES[name].hints())
+        yield dlt.resource(_changed(extraction, where, name), **TABLES[name].hints())
 
 
-def _changed(extraction: Extraction, path: Path, name: str) -> Callable[[], Iterator[pa.Table]]:
+def _changed(extraction: Extraction, where: Path | sa.URL, name: str) -> Callable[[], Iterator[pa.Table]]:
     def changed() -> Iterator[pa.Table]:
         table = extraction.table(name)
         known: float | None = extraction.known.get("cursors", {}).get(name)
         seen: list[float] = []
-        for rows in _rows(path, name, known):
+        for rows in _rows(where, name, known):
             seen.extend(_unix(row[CHANGED_BY[name]]) for row in rows if row[CHANGED_BY[name]] is not None)
-            table.add(rows, f"{LEDGER}, table {name}")
+            table.add(rows, f"{_called(where)}, table {name}")
             yield table.drain()
         if seen or known is not None:
             cursors = dlt.current.source_state().setdefault("cursors", {})
@@ -56,13 +59,13 @@ def _changed(extraction: Extraction, path: Path, name: str) -> Callable[[], Iter
     return changed
 
 
-def _rows(path: Path, name: str, known: float | None) -> Iterator[list[dict[str, Any]]]:
+def _rows(where: Path | sa.URL, name: str, known: float | None) -> Iterator[list[dict[str, Any]]]:
     """Rows changed since the cursor, in chunks.
 
     Raises:
         SourceError: if the ledger is there and cannot be read.
     """
-    if not path.exists():
+    if isinstance(where, Path) and not where.exists():
         return
     contract = TABLES[name]
     columns = [
@@ -73,17 +76,36 @@ def _rows(path: Path, name: str, known: float | None) -> Iterator[list[dict[str,
     if known is not None:
         since = dt.datetime.fromtimestamp(guards.lagged(known, LAG), dt.UTC).replace(tzinfo=None)
         query = query.where(changed_at >= since)
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    engine = _engine(where)
     try:
         if not sa.inspect(engine).has_table(name):
             return
-        with engine.connect() as connection:
+        with engine.connect().execution_options(stream_results=True) as connection:
             for chunk in connection.execute(query).mappings().partitions(10_000):
                 yield [{key: _zoned(value) for key, value in row.items()} for row in chunk]
     except sa.exc.SQLAlchemyError as failure:
-        raise SourceError(f"The delivery ledger {LEDGER} cannot be read ({type(failure).__name__}).") from None
+        # the text of the failure may hold the address with its password
+        raise SourceError(f"The delivery ledger {_called(where)} cannot be read ({type(failure).__name__}).") from None
     finally:
         engine.dispose()
+
+
+def _engine(where: Path | sa.URL) -> sa.Engine:
+    if isinstance(where, Path):
+        return sa.create_engine(f"sqlite:///{where}", connect_args={"timeout": 30})
+    if where.get_backend_name() != "postgresql":
+        return sa.create_engine(where)
+    try:
+        return sa.create_engine(where.set(drivername="postgresql+pg8000"))
+    except ModuleNotFoundError as missing:
+        raise SourceError(
+            f"The setting {LEDGER_URL} needs the driver {missing.name}: pip install 'customer-lifecycle[postgres]'."
+        ) from None
+
+
+def _called(where: Path | sa.URL) -> str:
+    """The ledger by a name that may be shown: no password, no user."""
+    return where.name if isinstance(where, Path) else f"{where.get_backend_name()} at {where.host}"
 
 
 def _zoned(value: Any) -> Any:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from harness import NOW, Ingest, conserved
 
-from activation.ledger import metadata
+from activation.actions import Outcome
+from activation.ledger import Ledger, Result, metadata
+from benchmarks.vendors import actions_for
 from ingest import contracts
+from tests import postgres
 
 SCHEMA = """
 create table deliveries (action_id text primary key, destination text, object text, action text, customer_id text,
@@ -81,3 +84,33 @@ def test_a_ledger_that_cannot_be_read_fails_with_a_sentence(ingest: Ingest, data
 def test_the_contract_names_only_columns_that_the_ledger_has() -> None:
     for name, contract in contracts.load("receipts").items():
         assert set(contract.columns) <= set(metadata.tables[name].columns.keys())
+
+
+def test_a_ledger_in_postgresql_is_read_like_the_file_and_its_password_is_nowhere(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if postgres.WHY_NOT:
+        pytest.skip(postgres.WHY_NOT)
+    with postgres.server() as url:
+        kept = Ledger(url)
+        actions = actions_for("make", range(1, 4))
+        kept.enqueue(actions, NOW - dt.timedelta(hours=1))
+        kept.intend(actions[:2], NOW - dt.timedelta(minutes=2))
+        kept.record([Result(actions[0], Outcome.acknowledged("queued", 200))], NOW - dt.timedelta(minutes=1))
+        kept.close()
+        monkeypatch.setenv("ACTIVATION__LEDGER_URL", url.replace("ledger@", "ledger:hunter2@"))
+        result = ingest("receipts")
+        assert conserved(result)
+        found = ingest.rows("select action_id, state from raw_receipts.deliveries order by first_planned_at, state")
+        assert dict(found) == {
+            actions[0].action_id: "acknowledged",
+            actions[1].action_id: "sending",
+            actions[2].action_id: "planned",
+        }
+        assert ingest.rows("select action_id, outcome, status_code from raw_receipts.attempts") == [
+            (actions[0].action_id, "acknowledged", 200)
+        ]
+    failed = ingest("receipts")
+    assert failed.error is not None
+    assert failed.error.startswith("The delivery ledger postgresql at 127.0.0.1 cannot be read")
+    assert "hunter2" not in failed.error

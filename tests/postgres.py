@@ -1,0 +1,51 @@
+"""A PostgreSQL server of a test's own, where the programs and the driver are installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INITDB = shutil.which("initdb") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
+WHY_NOT = (
+    "" if INITDB and importlib.util.find_spec("pg8000") else "PostgreSQL and its driver pg8000 are not installed here"
+)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Its address; it is gone afterwards, with everything in it."""
+    if INITDB is None:
+        raise RuntimeError(WHY_NOT)
+    # not below pytest's own folder: that is closed to other users again and again, and this one runs as one
+    folder = Path(tempfile.mkdtemp(prefix="ledger-"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        shutil.chown(folder, "nobody")
+        user = {"user": "nobody", "cwd": folder}
+    programs, data = Path(INITDB).resolve().parent, folder / "data"
+    control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "server.log"]
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
+    try:
+        subprocess.run(
+            [INITDB, "-D", data, "-U", "ledger", "-A", "trust", "-N"], check=True, capture_output=True, **user
+        )
+        subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, **user)
+        try:
+            yield f"postgresql://ledger@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, **user)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
