@@ -255,6 +255,8 @@ class Courier:
             step.set_pace(pace, wall)
             left = step.left()
         self._tell(settled)
+        if self._allowance.is_used_up:
+            self._tally.left += left.pop(State.PLANNED, 0)
         self._tally.unknown += left.get(State.UNKNOWN, 0)
         self._tally.waiting += sum(number for state, number in left.items() if state != State.UNKNOWN)
 

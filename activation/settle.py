@@ -100,7 +100,10 @@ class Judge:
         retry, tries = self._budget.retry, item.tries + (0 if is_send else 1)
         is_limit = outcome.retry_after is not None or outcome.status_code == 429
         is_old = item.first_tried is not None and wall - item.first_tried >= retry.total_seconds
-        if is_old or (item.attempt_count >= retry.total_attempts and not is_limit):
+        # age alone proves nothing: the machine may have been off, or its clock been set
+        if (is_old and item.attempt_count >= retry.attempts) or (
+            item.attempt_count >= retry.total_attempts and not is_limit
+        ):
             doubt = " Whether it arrived is unknown." if outcome.state is State.UNKNOWN else ""
             reason = f"Given up after {item.attempt_count} attempts: {outcome.reason}{doubt}"
             return Result(item.action, replace(outcome, state=State.DEAD, reason=reason))

@@ -211,6 +211,7 @@ _START_PACE = {
     "sqlite": sqlite.insert(pace).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(pace).on_conflict_do_nothing(),
 }
+_BRING_FORWARD = sa.update(deliveries).where(_HERE, _known.due > 0.0).values(due=_known.due - sa.bindparam("set_back"))
 _PACE = sa.select(pace).where(pace.c.destination == sa.bindparam("here")).with_for_update()
 _SET_PACE = (
     sa.update(pace)
@@ -243,7 +244,10 @@ class Step:
     # Pace
 
     def pace(self, rate: Rate, wall: float) -> Pace:
-        """The destination's pace, its bucket refilled; other workers wait here for the end of this transaction."""
+        """The destination's pace, its bucket refilled; other workers wait here for the end of this transaction.
+
+        Where the clock was set back since the last step, by more than machines differ, waits are measured anew.
+        """
         here = {"here": self._destination}
         row = self._connection.execute(_PACE, here).one_or_none()
         if row is None:
@@ -252,7 +256,12 @@ class Step:
             self._connection.execute(_START_PACE[self._connection.dialect.name], [full])
             row = self._connection.execute(_PACE, here).one()
         tokens = rate.refilled(row.tokens, row.filled_at, wall)
-        return Pace(tokens, row.paused_until, row.paused_for, row.failures, row.openings)
+        set_back = row.filled_at - wall
+        if set_back < LEASE_SECONDS:  # clocks of several machines differ by less
+            return Pace(tokens, row.paused_until, row.paused_for, row.failures, row.openings)
+        # what was promised for a time on the clock as it stood would wait until the clock is there again
+        self._connection.execute(_BRING_FORWARD, {**here, "set_back": set_back})
+        return Pace(tokens, row.paused_until - set_back, row.paused_for, row.failures, row.openings)
 
     def set_pace(self, changed: Pace, wall: float) -> None:
         """Write it back."""

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 BUSY_SECONDS = 30.0
+# parameters are payloads, and the text of an error ends in a log
+USUAL: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "hide_parameters": True}
 
 metadata = sa.MetaData()
 
@@ -121,14 +123,14 @@ def engine_for(url: str) -> sa.Engine:
     address = sa.make_url(url)
     if address.get_backend_name() == "postgresql":
         # pg8000 is the driver: pure Python, BSD
-        engine = sa.create_engine(address.set(drivername="postgresql+pg8000"), pool_size=10, max_overflow=10)
+        engine = sa.create_engine(address.set(drivername="postgresql+pg8000"), **USUAL)
         sa.event.listen(engine, "begin", _begin_alone)
     else:
         path = Path(str(address.database))
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.touch(mode=0o600)  # payloads hold e-mail addresses
-        engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, pool_size=10, max_overflow=10)
+        engine = sa.create_engine(address, connect_args={"timeout": BUSY_SECONDS}, **USUAL)
         sa.event.listen(engine, "connect", _configure)
         sa.event.listen(engine, "begin", _begin_immediate)
     _create(engine)

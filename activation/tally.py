@@ -16,6 +16,7 @@ class Tally:
     waiting: int = 0
     dead: int = 0
     withdrawn: int = 0
+    left: int = 0  # not begun, because the run was to send no more than so many
     requests: int = 0
     limited: int = 0
     stopped: str = ""

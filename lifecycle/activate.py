@@ -237,6 +237,7 @@ def activate(
     for tally in tallies:
         trouble = f", {tally.dead} given up" if tally.dead else ""
         trouble += f", {tally.withdrawn} withdrawn" if tally.withdrawn else ""
+        trouble += f", {tally.left} left for another time" if tally.left else ""
         trouble += f", stopped: {tally.stopped}" if tally.stopped else ""
         progress.note(
             f"{tally.destination:<11}{tally.acknowledged:>6} delivered, {tally.rejected} rejected,"

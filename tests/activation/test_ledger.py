@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import traceback
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -123,3 +124,21 @@ def test_times_are_text_that_sql_readers_understand(ledger: Ledger, action: Any)
     with sqlite3.connect(ledger.path) as connection:
         (planned,) = connection.execute("select first_planned_at from deliveries").fetchone()
     assert planned.startswith("2026-11-01 06:00:00")
+
+
+def test_an_error_of_the_database_holds_no_payload(ledger: Ledger, action: Any) -> None:
+    name = "etavirp.nna"[::-1]  # backwards, for a traceback shows lines of this file
+    private, answer = action(payload=f'{{"email":"{name}"}}'), Outcome.rejected(f"{name} is unknown")
+    ledger.enqueue([private], AS_OF)
+    with ledger.transaction() as connection:
+        connection.exec_driver_sql("drop table attempts")
+        connection.exec_driver_sql("create trigger no before update on deliveries begin select raise(abort, 'no'); end")
+    for broken in (
+        lambda: ledger.enqueue([private], AS_OF),
+        lambda: ledger.record([Result(private, answer)], AS_OF),
+    ):
+        with pytest.raises(sa.exc.SQLAlchemyError) as said:
+            broken()
+        shown = "".join(traceback.format_exception(said.value))
+        assert name not in shown
+        assert "Error" in shown
