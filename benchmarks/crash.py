@@ -1,11 +1,15 @@
 """Kill the delivery at random points and at commit boundaries, run it again, and ask the vendors what arrived.
 
-    python -m benchmarks.crash [--kills 1000] [--actions 5000] [--json]
+    python -m benchmarks.crash [--kills 1000] [--actions 5000] [--peer PATH/TO/drt] [--json]
 
 Each run delivers its actions to the sandbox's four vendors through a ledger of its own, in a process that is killed
 with SIGKILL again and again until one gets through. Two thirds of the kills hit a marked point: before or after the
 n-th commit or request of that life, so that every boundary of a short life is hit in turn. The others come from outside
 at a random time. What was in flight at a kill is what the ledger has as intent without outcome.
+
+With `--peer` the program drt (see `benchmarks.peer`) is killed once in each of a few runs of as many rows, somewhere on
+its way, and run again. It keeps nothing within a run, so what it had sent before is sent again; its rows carry no key
+by which a vendor could tell.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from activation.ledger import Ledger
 from activation.pacing import Rate, Retry, RunTime
 from activation.plan import Policy, plan
 from benchmarks.figures import Figure, main
+from benchmarks.peer import Drt, Sinks, received
 from benchmarks.vendors import AS_OF, NAMES, actions_for, arrived, connect, vendors
 from sandbox.limits import Limits
 
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from activation.actions import Action
 
 LIVES_PER_RUN = 60
+PEER_KILLS = 5
 MOST_POINTS = 40  # a life ends at one of its first so many points
 
 
@@ -166,16 +172,56 @@ def _in_flight(path: Path) -> int:
     return int(row[0])
 
 
+def spend_on_peer(program: Path, kills: int, actions: int, seed: int = 1) -> Toll:
+    """Kill the peer once a run, and let it run again to its end."""
+    chance = random.Random(seed)  # noqa: S311 - where to kill
+    toll, sinks = Toll(), Sinks()
+    folder = Path(tempfile.mkdtemp(prefix="crash-peer-"))
+    try:
+        for number in range(kills):
+            url = sinks.start(counts=True)
+            peer = Drt(folder / str(number), program, url)
+            peer.offer(actions)
+            running = peer.start()
+            after = chance.randint(1, actions - 1)
+            while running.poll() is None and received(url)["requests"] < after:
+                time.sleep(0.01)
+            if running.poll() is None:
+                running.kill()
+                toll.kills += 1
+            running.communicate()
+            peer.start().communicate()
+            toll.runs += 1
+            found = received(url)
+            toll.lost += actions - found["distinct"]
+            toll.repeats += found["requests"] - found["distinct"]
+    finally:
+        sinks.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    return toll
+
+
 def measure(arguments: argparse.Namespace) -> list[Figure]:
     """Kill and count."""
     started, cpu = time.monotonic(), time.process_time() + _children()
     toll = spend(arguments.kills, arguments.actions)
     against = f"{toll.kills} SIGKILLs over {toll.runs} runs of {arguments.actions} actions"
+    rival = []
+    if arguments.peer:
+        theirs = spend_on_peer(arguments.peer, PEER_KILLS, arguments.actions)
+        said = f"drt, {theirs.kills} SIGKILLs over {theirs.runs} runs of {arguments.actions} rows"
+        rival = [
+            Figure("lost by the peer", theirs.lost, "rows", said),
+            Figure("raw repeats by the peer", theirs.repeats, "rows", said),
+            Figure("repeats a kill, ours and the peer's", toll.repeats / toll.kills, "actions",
+                   f"drt {theirs.repeats / max(theirs.kills, 1):.0f}"),
+        ]  # fmt: skip
     return [
         Figure("kills", toll.kills, "SIGKILLs", against, bar=arguments.kills, bar_is="at least"),
         Figure("lost", toll.lost, "actions", against, bar=0),
         Figure("effective duplicates", toll.duplicates, "actions", against, bar=0),
         Figure("raw repeats", toll.repeats, "actions", "in flight at the kills", bar=toll.in_flight),
+        *rival,
         Figure("wall", time.monotonic() - started, "s"),
         Figure("CPU", time.process_time() + _children() - cpu, "s"),
     ]
@@ -190,4 +236,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Kill the delivery again and again; nothing is lost or doubled.")
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--actions", type=int, default=5000)
+    parser.add_argument("--peer", type=Path, help="the program drt, to be killed as well")
     main(measure, parser)

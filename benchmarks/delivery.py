@@ -3,27 +3,22 @@
     python -m benchmarks.delivery [--peer PATH/TO/drt] [--actions 5000] [--json]
 
 Both sides read the same rows from DuckDB and send the same bodies to the same sink on loopback, a process of its own;
-ours goes through the ledger with durable commits. The peer is `drt` of drt-core, installed anywhere
-(`pip install 'drt-core[duckdb]'` in an environment of its own); its start and imports are not counted: what a sync of
-one row takes is taken off. Without it the figures stand alone.
+ours goes through the ledger with durable commits. The peer's start and imports are taken off. Without it the figures
+stand alone. The floor of batches is the ledger's part and nothing else: the four writes that an action needs (wanted,
+intent, outcome, attempt), a thousand actions a statement, with the same durability, in plain SQLite.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import multiprocessing
-import os
 import resource
 import shutil
-import subprocess
+import sqlite3
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import duckdb
-import uvloop
 
 from activation.deliver import Budget, work
 from activation.desired import Published
@@ -34,6 +29,7 @@ from activation.pacing import Rate, RunTime
 from activation.plan import Policy
 from activation.sync import Guards, look_ahead, prepare
 from benchmarks.figures import Figure, main
+from benchmarks.peer import Drt, Sinks, publish
 from benchmarks.vendors import AS_OF, SECRET
 
 if TYPE_CHECKING:
@@ -43,86 +39,6 @@ if TYPE_CHECKING:
 
 POLICIES = {name: Policy(live=True, resends_changes=False) for name in ("make", "customerio")}
 WIDE = Guards(per_run=10**9, per_action=10**9, share=1.0)
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n{}"
-
-
-class Sink(asyncio.Protocol):
-    """Answers every request with 200, after a while if told so."""
-
-    latency = 0.0
-
-    def __init__(self) -> None:
-        self._transport: asyncio.Transport
-        self._seen = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
-        self._transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each request that is complete."""
-        self._seen += data
-        while (end := self._seen.find(b"\r\n\r\n")) >= 0:
-            head = self._seen[:end].lower()
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._seen) < end + 4 + length:
-                return
-            self._seen = self._seen[end + 4 + length :]
-            if self.latency:
-                asyncio.get_running_loop().call_later(self.latency, self._transport.write, ANSWER)
-            else:
-                self._transport.write(ANSWER)
-
-
-def serve(latency: float, ready: Any) -> None:
-    """The sink, for ever."""
-    Sink.latency = latency
-
-    async def forever() -> None:
-        server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", 0)
-        ready.put(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    uvloop.run(forever())
-
-
-class Sinks:
-    """One sink per latency."""
-
-    def __init__(self) -> None:
-        self._running: list[Any] = []
-
-    def start(self, latency: float) -> str:
-        """Its address."""
-        context = multiprocessing.get_context("fork")
-        ready: Any = context.Queue()
-        process = context.Process(target=serve, args=(latency, ready), daemon=True)
-        process.start()
-        self._running.append(process)
-        return f"http://127.0.0.1:{ready.get(timeout=30)}"
-
-    def stop(self) -> None:
-        """All of them."""
-        for process in self._running:
-            process.kill()
-            process.join()
-
-
-def publish(path: Path, rows: int, destination: str) -> None:
-    """A published file that wants so many events."""
-    path.unlink(missing_ok=True)
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("create schema marts; create schema activation")
-        connection.execute(f"create table marts.customer_lifecycle as select range as id from range({rows})")
-        connection.execute(
-            "create table activation.act_all as select md5('a' || range) as action_id,"
-            f" '{destination}' as destination, 'events' as object, 'greet' as action, 'c_' || range as customer_id,"
-            " 'o_' || range as occurrence_id, timestamp '2026-11-01 05:00:00' as occurred_at,"
-            " cast(null as timestamp) as expires_at, 10 as priority,"
-            ' \'{"user_id":"usr_\' || range || \'","event_name":"greet","attributes":{"n":\' || range'
-            f" || ',\"story\":\"' || repeat('x', 200) || '\"}}}}' as payload from range({rows})"
-        )
 
 
 def ours(folder: Path, destination: Destination, rows: int) -> float:
@@ -146,77 +62,74 @@ def ours(folder: Path, destination: Destination, rows: int) -> float:
     return seconds
 
 
-def theirs(folder: Path, program: Path, url: str, rows: int, batch: int) -> float:
-    """Seconds that the peer takes for so many rows, what it takes for one taken off."""
-    home = folder / "peer"
-    (home / ".drt").mkdir(parents=True, exist_ok=True)
-    (home / "syncs").mkdir(exist_ok=True)
-    (home / ".drt" / "profiles.yml").write_text(f"dev:\n  type: duckdb\n  database: {home / 'src.duckdb'}\n")
-    (home / "drt_project.yml").write_text("name: bench\nversion: '0.1'\nprofile: dev\n")
-    body = (
-        "  body_mode: batch\n  batch_template: '{\"batch\": {{ rows | tojson }} }'\n"
-        if batch > 1
-        else "  body_template: '{{ row.payload }}'\n"
+def floor(folder: Path, rows: int) -> float:
+    """Seconds for what the ledger cannot do without for so many rows, everything else left out."""
+    path = folder / "floor.sqlite"
+    path.unlink(missing_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(
+        "pragma journal_mode = wal; pragma synchronous = full; pragma wal_autocheckpoint = 8000;"
+        "create table deliveries (action_id text primary key, payload text, state text, acknowledged_at text);"
+        "create table attempts (action_id text, outcome text)"
     )
-    (home / "syncs" / "bench.yml").write_text(
-        f"name: bench\nmodel: ref('src')\ndestination:\n  type: rest_api\n  url: {url}\n  method: POST\n{body}"
-        f"sync:\n  mode: full\n  batch_size: {max(batch, 100)}\n  rate_limit: {{requests_per_second: 0}}\n"
-        "  on_error: skip\n"
-    )
-
-    def run(number: int) -> float:
-        publish(home / "all.duckdb", number, "make")
-        (home / "src.duckdb").unlink(missing_ok=True)
-        with duckdb.connect(str(home / "src.duckdb")) as connection:
-            connection.execute(f"attach '{home / 'all.duckdb'}' as a (read_only)")
-            connection.execute("create table src as select action_id, payload from a.activation.act_all")
-        environment = {**os.environ, "HOME": str(home), "DO_NOT_TRACK": "1", "DRT_TELEMETRY": "0"}
-        started = time.perf_counter()
-        said = subprocess.run(
-            [str(program), "run", "--select", "bench", "--output", "json"],
-            cwd=home, env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        seconds = time.perf_counter() - started
-        if said.returncode != 0:
-            raise RuntimeError(f"The peer ended with {said.returncode}: {said.stdout[-500:]} {said.stderr[-500:]}")
-        return seconds
-
-    idle = min(run(1), run(1))
-    whole = run(rows)
-    if whole <= idle:
-        raise RuntimeError(
-            "The machine is too busy to tell the peer's start from its work; try again with more actions."
+    wanted = [(f"{number:032x}", "x" * 270) for number in range(rows)]
+    started = time.perf_counter()
+    for first in range(0, rows, 1000):
+        some = wanted[first : first + 1000]
+        ids = (some[0][0], some[-1][0])
+        connection.execute("begin immediate")
+        connection.executemany("insert into deliveries values (?, ?, 'planned', null)", some)
+        connection.execute("commit")
+        connection.execute("begin immediate")
+        connection.execute("update deliveries set state = 'sending' where action_id between ? and ?", ids)
+        connection.execute("commit")
+        connection.execute("begin immediate")
+        connection.execute(
+            "update deliveries set state = 'acknowledged', acknowledged_at = '2026-11-01 06:00:00'"
+            " where action_id between ? and ?",
+            ids,
         )
-    return whole - idle
+        connection.execute(
+            "insert into attempts select action_id, state from deliveries where action_id between ? and ?", ids
+        )
+        connection.execute("commit")
+    seconds = time.perf_counter() - started
+    connection.close()
+    return seconds
 
 
 def throughput(folder: Path, program: Path | None, rows: int) -> list[Figure]:
-    """Single calls and batches, at once and with 50 ms between a request and its answer."""
+    """Single calls and batches, without and with latency."""
     sinks = Sinks()
     figures: list[Figure] = []
+
+    def state(name: str, mine: float, theirs: float, bar: float) -> None:
+        figures.append(
+            Figure(name, mine, "actions/s", f"drt {theirs:.0f}/s", mine / theirs, theirs * bar, "at least")
+            if theirs
+            else Figure(name, mine, "actions/s")
+        )
+
     try:
         for latency, bar in ((0.0, 2.0), (0.05, 25.0)):
             url = sinks.start(latency)
             make = Make(f"{url}/hook", SECRET, RunTime(AS_OF))
-            make.concurrency = 64 if latency else 16
+            make.concurrency = 64 if latency else 128
             number = rows if latency == 0 else max(rows // 5, 200)
-            mine = number / ours(folder, make, number)
-            name = f"single calls, {latency * 1000:.0f} ms"
-            if program is None:
-                figures.append(Figure(name, mine, "actions/s"))
-                continue
             few = number if latency == 0 else 200
-            peer = few / theirs(folder, program, url, few, 1)
-            figures.append(Figure(name, mine, "actions/s", f"drt {peer:.0f}/s", mine / peer, peer * bar, "at least"))
+            peer = Drt(folder / f"peer-{latency}", program, url).rate(few) if program else 0.0
+            state(f"single calls, {latency * 1000:.0f} ms", number / ours(folder, make, number), peer, bar)
+        many = rows * 4
         for latency in (0.0, 0.05):
             url = sinks.start(latency)
-            mine = rows * 4 / ours(folder, CustomerIo(url, "site", "key"), rows * 4)
-            name = f"batched, {latency * 1000:.0f} ms"
-            if program is None:
-                figures.append(Figure(name, mine, "actions/s"))
-                continue
-            peer = max(rows * 4 / theirs(folder, program, url, rows * 4, size) for size in (100, 500))
-            figures.append(Figure(name, mine, "actions/s", f"drt {peer:.0f}/s", mine / peer, peer * 10, "at least"))
+            peer = 0.0
+            if program:
+                peer = max(Drt(folder / f"peer-{latency}-{size}", program, url, size).rate(many) for size in (100, 500))
+            mine = many / ours(folder, CustomerIo(url, "site", "key"), many)
+            state(f"batched, {latency * 1000:.0f} ms", mine, peer, 10.0)
+        figures.append(
+            Figure("batched, the floor", many / floor(folder, many), "actions/s", "the ledger's writes alone")
+        )
     finally:
         sinks.stop()
     return figures

@@ -126,11 +126,14 @@ class Bench:
 
     def survives(self, combination: Combination) -> str:
         """What went wrong; empty if nothing did."""
+        rule = dict(combination.rule)
+        machine = rule.pop("machine", "")
+        return self.survives_all(combination.destination, [rule] if rule else [], machine)
+
+    def survives_all(self, name: str, rules: Sequence[dict[str, Any]], machine: str = "") -> str:
+        """The same for several faults at once, first come, first served."""
         numbers = range(self._next, self._next + ACTIONS)
         self._next += ACTIONS
-        name = combination.destination
-        rule = dict(combination.rule)
-        machine = rule.get("machine", "")
         wanted = actions_for(name, numbers)
         faults = self._sandbox.world.faults
         since = _last_delivery(self.folder)
@@ -140,8 +143,8 @@ class Bench:
         try:
             for sync in range(SYNCS):
                 is_over = sync == SYNCS - 1
-                if sync == 0 and not machine:
-                    faults.add([Fault(name, **rule)])
+                if sync == 0:
+                    faults.add([Fault(name, **rule) for rule in rules])
                 if is_over:
                     faults.clear()
                 with _broken_machine(machine if sync == 0 else "", ledger_path):
