@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -261,3 +262,24 @@ def test_the_intent_is_in_the_ledger_while_the_request_is_out(ledger: Ledger, se
 
     send(Scripted(answer), actions(1))
     assert seen == [[("sending", 1)]]
+
+
+def test_a_clock_that_was_set_back_makes_nobody_wait_until_it_is_there_again(
+    send: Any, actions: Any, time: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = Scripted(failing_first(1, LimitedError("Busy.", 429, 120.0)))
+    assert send(destination, actions(2), seconds=30).waiting == 2
+    before = time.wall
+    monkeypatch.setattr(time, "wall", lambda: before() - timedelta(days=3))
+    assert send(destination, actions(2), seconds=30).waiting == 2  # the vendor is still left alone for as long
+    time.pause(125)
+    assert send(destination, actions(2), seconds=30).acknowledged == 2
+
+
+def test_age_alone_is_no_reason_to_give_up(ledger: Ledger, send: Any, actions: Any, time: Any) -> None:
+    destination = Scripted(failing_first(2, NotSentError("No connection.")))
+    patient = Retry(base=10, cap=10, attempts=6, total_seconds=5.0)
+    assert send(destination, actions(1), seconds=0.5, retry=patient).waiting == 1
+    time.pause(36 * 3600)  # the machine was off
+    assert send(destination, actions(1), retry=patient).acknowledged == 1
+    assert states(ledger) == [State.ACKNOWLEDGED]

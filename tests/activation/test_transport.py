@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from activation.addresses import checked_addresses, is_public
-from activation.errors import LimitedError, NotSentError, OutcomeUnknownError, StoppedError
+from activation.errors import BatchRejectedError, LimitedError, NotSentError, OutcomeUnknownError, StoppedError
 from activation.transport import REASON_LENGTH, Redactor, Transport, parse_retry_after
-from activation.wire import ANSWER_BYTES
+from activation.wire import ANSWER_BYTES, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 
@@ -151,3 +156,70 @@ def test_words_are_short_and_hold_neither_secrets_nor_addresses() -> None:
     said = Redactor(("s3cret", "s3cret-longer"))("s3cret-longer s3cret to ann.b+c@acme.co.uk " + "x" * 9_999)
     assert said.startswith("[secret] [secret] to [address] ")
     assert len(said) == REASON_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("answer", "body", "is_reusable"),
+    [
+        (http("200 OK", b"{}"), b"{}", True),
+        (http("100 Continue")[:-2] + b"\r\n" + http("201 Made", b"{}"), b"{}", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", b"{}", True),
+        (http("200 OK", b"{}", "Connection: close"), b"{}", False),
+        (http("204 No Content"), b"", True),
+        (http("200 OK", b"{}") + http("200 OK", b"of whom?"), b"{}", False),
+    ],
+)
+def test_an_answer_is_read_to_its_end_and_not_beyond(answer: bytes, body: bytes, is_reusable: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wire = Wire(socket.create_connection(listener.getsockname(), 5))
+        other, _ = listener.accept()
+        with other:
+            other.sendall(answer)
+            found, again = wire.exchange(b"GET / HTTP/1.1\r\n\r\n")
+        wire.close()
+    assert (found.body, again, found.status // 100) == (body, is_reusable, 2)
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Admin: 1", "a\nb", "ключ"])
+def test_what_cannot_stand_in_a_head_is_refused_before_anything_leaves(answering: Any, value: str) -> None:
+    transport = answering(http("200 OK", b"{}"))
+    with pytest.raises(BatchRejectedError) as said:
+        transport.post("/x", b"{}", {"Idempotency-Key": value})
+    with pytest.raises(BatchRejectedError):
+        transport.get("/x " + value)
+    assert value not in str(said.value)
+    assert not transport._idle  # no connection came about
+    with pytest.raises(ValueError, match="head"):
+        Transport("http://127.0.0.1:9", secrets=(), headers={"x-make-apikey": value})
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate, and is not installed here")
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for _ in range(2):
+                client, _ = listener.accept()
+                with client, contextlib.suppress(OSError), context.wrap_socket(client, server_side=True) as secured:
+                    seen.append(secured.recv(65536))
+                    secured.sendall(http("200 OK", b"{}"))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(NotSentError, match="SSLCertVerificationError"):
+            Transport(address, secrets=()).post("/x", b'{"email":"ann@acme.example"}')
+        trusting = Transport(address, secrets=())
+        assert trusting._tls is not None
+        trusting._tls.load_verify_locations(certificate)
+        assert trusting.post("/x", b"{}").status_code == 200
+        trusting.close()
+        thread.join(10)
+    assert len(seen) == 1
