@@ -2,9 +2,9 @@
 
 The first run is what `make run` does after the install, on an empty directory: `lifecycle run --sandbox`, which makes
 the world, serves it and does the whole job. Memory is that of the whole process tree at one time, the sandbox's server
-included: resident memory summed over the processes (a page that two of them share counts twice, so it never flatters),
-and beside it the proportional share (each shared page once) where the system tells. The floor beside the times is one
-scan of all events by DuckDB in the same run.
+included. The bar is for the proportional set sizes: a page that eight forked readers share counts once, which is what
+the machine has to have. The sum of the resident sizes counts it eight times; it stands beside it, and takes the bar
+where the system tells nothing else. The floor beside the times is one scan of all events by DuckDB in the same run.
 
     python -m benchmarks.main_job
 """
@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -31,6 +31,7 @@ from sandbox.world.parameters import WorldParameters
 MEBIBYTE = 1024 * 1024
 CUSTOMERS, MONTHS = WorldParameters().customers, WorldParameters().months
 SECONDS_BETWEEN_SAMPLES = 0.05
+MOST_MEBIBYTES = 2048
 
 
 @dataclass(slots=True)
@@ -159,10 +160,11 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
 def memory(step: str, peak: Peak) -> list[Figure]:
     """The peak of a step, and who held it."""
     holders = ", ".join(f"{name} {held / MEBIBYTE:.0f}" for name, held in peak.holders.most_common(4))
-    found = [Figure(f"{step}: peak memory, resident", peak.resident / MEBIBYTE, "MiB", holders, bar=2048)]
-    if peak.proportional:
-        found.append(Figure(f"{step}: peak memory, proportional", peak.proportional / MEBIBYTE, "MiB"))
-    return found
+    resident = Figure(f"{step}: peak memory, resident", peak.resident / MEBIBYTE, "MiB", holders)
+    if not peak.proportional:
+        return [replace(resident, bar=MOST_MEBIBYTES)]
+    found = peak.proportional / MEBIBYTE
+    return [Figure(f"{step}: peak memory, proportional", found, "MiB", bar=MOST_MEBIBYTES), resident]
 
 
 if __name__ == "__main__":

@@ -108,6 +108,10 @@ def read(places: Places) -> Report:
     return report
 
 
+WIDE_ENOUGH = 100
+"""Columns of a terminal that hold every estimate and its interval on one line."""
+
+
 def console() -> Console:
     """Standard output; where that is no terminal, wide enough for the tables."""
     found = Console(highlight=False)
@@ -125,7 +129,10 @@ def show(report: Report, console: Console) -> None:
     console.print(
         Columns([_rows_table(report), _states_table(answers["states"]), _actions_table(report)], padding=(1, 4))
     )
-    console.print(Columns([_bridge_table(answers["bridge"]), _channel_table(answers["channels"])], padding=(1, 4)))
+    # a limit of an interval that is cut off says something else; a narrow terminal gets it on a line of its own
+    between = " " if console.width >= WIDE_ENOUGH else "\n"
+    channels = _channel_table(answers["channels"], between)
+    console.print(Columns([_bridge_table(answers["bridge"]), channels], padding=(1, 4)))
     console.print(Group(*[Text(line) for line in _closing_lines(report)]), soft_wrap=True)
 
 
@@ -168,14 +175,14 @@ def _bridge_table(months: Rows) -> Table:
     return table
 
 
-def _channel_table(channels: Rows) -> Table:
+def _channel_table(channels: Rows, between: str) -> Table:
     table = _table("LTV and CAC by channel, USD, with 95 % intervals", "channel", "LTV", "CAC", "LTV:CAC", "n")
     for channel, ltv, ltv_low, ltv_high, cac, cac_low, cac_high, ratio, ratio_low, ratio_high, n in channels:
         table.add_row(
             str(channel),
-            _estimate(ltv, ltv_low, ltv_high, ",.0f"),
-            _estimate(cac, cac_low, cac_high, ",.0f"),
-            _estimate(ratio, ratio_low, ratio_high, ",.1f"),
+            _estimate(ltv, ltv_low, ltv_high, ",.0f", between),
+            _estimate(cac, cac_low, cac_high, ",.0f", between),
+            _estimate(ratio, ratio_low, ratio_high, ",.1f", between),
             f"{n or 0:,}",
         )
     return table
@@ -238,12 +245,12 @@ def _money(value: Decimal | float | None) -> str:
     return "" if value is None else f"{value:,.2f}"
 
 
-def _estimate(value: Any, low: Any, high: Any, form: str) -> str:
+def _estimate(value: Any, low: Any, high: Any, form: str, between: str) -> str:
     if value is None:
         return "too few"
     if low is None or high is None:
         return f"{value:{form}}"
-    return f"{value:{form}} ({low:{form}} to {high:{form}})"
+    return f"{value:{form}}{between}({low:{form}} to {high:{form}})"
 
 
 def _plain(value: Any) -> Any:

@@ -60,9 +60,9 @@ def published(places: Places, fill: Any, progress: Any) -> Places:
     return places
 
 
-def shown(places: Places) -> str:
+def shown(places: Places, width: int = 200) -> str:
     text = io.StringIO()
-    report.show(report.read(places), Console(file=text, width=200))
+    report.show(report.read(places), Console(file=text, width=width))
     return text.getvalue()
 
 
@@ -81,6 +81,13 @@ def test_every_figure_comes_from_what_is_published(published: Places) -> None:
     ):
         assert figure in text
     assert "staging" not in text
+
+
+def test_no_limit_of_an_interval_is_cut_off_on_a_narrow_terminal(published: Places) -> None:
+    text = shown(published, 80)
+    for figure in ("(2,434 to 3,685)", "(261 to 623)", "(4.7 to 12.3)"):
+        assert figure in text
+    assert "…" not in text
 
 
 def test_a_mart_that_is_not_there_leaves_its_place_empty(published: Places, progress: Any) -> None:
