@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sandbox.world.catalog import BEHAVIOURS, CHANNEL_NAMES, CONTEXTS
+from sandbox.world.catalog import BEHAVIOURS, CHANNEL_NAMES, CONTEXTS, TIME_ZONES
 from sandbox.world.dates import date_text
 from sandbox.world.parameters import DAY, HOUR
 from sandbox.world.randomness import generator, message_ids
@@ -44,7 +44,15 @@ _EVENT_NAMES = pa.array([behaviour.event for behaviour in BEHAVIOURS])
 _EVENT_PRODUCTS = pa.array([behaviour.product for behaviour in BEHAVIOURS])
 _PROPERTIES = pa.array([text for behaviour in BEHAVIOURS for text in behaviour.properties])
 _FIRST_PROPERTY = np.concatenate([[0], np.cumsum([len(behaviour.properties) for behaviour in BEHAVIOURS])[:-1]])
-_CONTEXTS = pa.array(CONTEXTS)
+_HOURS = np.array(sorted(TIME_ZONES))
+_CONTEXTS = pa.array(
+    [
+        # a server knows its own clock and not its caller's
+        text if "analytics-node" in text else f'{text[:-1]},"timezone":"{TIME_ZONES[hours]}"}}'
+        for text in CONTEXTS
+        for hours in _HOURS.tolist()
+    ]
+)
 _CONTEXT_OF_PRODUCT = {"editor": (0, 1), "esign": (1, 2), "api": (3, 3), "mobile": (4, 5)}
 _FIRST_CONTEXT = np.array([_CONTEXT_OF_PRODUCT[behaviour.product][0] for behaviour in BEHAVIOURS])
 _LAST_CONTEXT = np.array([_CONTEXT_OF_PRODUCT[behaviour.product][1] for behaviour in BEHAVIOURS])
@@ -146,12 +154,13 @@ def _bulk(days: Sequence[DayEvents], names: Names, context_draws: Array) -> pa.T
     usages = [day.usage for day in days if day.usage]
     if not usages:
         return _NOTHING_SAID
-    person, account, behaviour, choice = (
+    person, account, behaviour, choice, zone = (
         np.concatenate([getattr(usage, name) for usage in usages])
-        for name in ("person", "account", "behaviour", "choice")
+        for name in ("person", "account", "behaviour", "choice", "zone")
     )
     spread = _LAST_CONTEXT[behaviour] - _FIRST_CONTEXT[behaviour] + 1
-    context = _FIRST_CONTEXT[behaviour] + (context_draws * spread).astype("i4")
+    device = _FIRST_CONTEXT[behaviour] + (context_draws * spread).astype("i4")
+    context = device * len(_HOURS) + np.searchsorted(_HOURS, zone)
     ids = _ids(days, [np.arange(day.in_bulk, dtype="u8") for day in days])
     return pa.table(
         {

@@ -147,6 +147,15 @@ BEHAVIOURS = (
     Behaviour("push_received", "mobile", 12, ('{"topic":"signature_requested"}', '{"topic":"mention"}')),
 )  # fmt: skip
 
+TIME_ZONES = {
+    -8: "America/Los_Angeles",
+    -5: "America/New_York",
+    0: "Europe/London",
+    1: "Europe/Berlin",
+    9: "Asia/Tokyo",
+}
+"""Hours from UTC, and the zone that browsers and phones there report. The simulated people ignore summer time."""
+
 CONTEXTS = (
     '{"library":{"name":"analytics.js"},"page":{"path":"/documents"},"locale":"en-US","os":{"name":"Windows"}}',
     '{"library":{"name":"analytics.js"},"page":{"path":"/documents"},"locale":"en-GB","os":{"name":"macOS"}}',

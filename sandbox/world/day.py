@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from sandbox.world.catalog import TIME_ZONES
 from sandbox.world.dates import day_start
 from sandbox.world.parameters import DAY, HOUR
 from sandbox.world.randomness import generator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from sandbox.world.state import World
 
 _LIBRARY = {"name": "analytics.js"}
+_CONTEXTS = {
+    hours: orjson.dumps({"library": _LIBRARY, "timezone": zone}).decode() for hours, zone in TIME_ZONES.items()
+}
 _NO_CONTEXT = orjson.dumps({"library": _LIBRARY}).decode()
 
 Fact = tuple[float, int, str, dict[str, Any]]
@@ -53,6 +57,8 @@ class UsageEvents:
     account: Array
     behaviour: Array
     choice: Array
+    zone: Array
+    """Hours from UTC."""
 
 
 @dataclass(slots=True)
@@ -127,7 +133,12 @@ class Day:
         world = self.world
         user = str(world.people.user_id[person]) if person >= 0 else None
         group = str(world.accounts.account_id[account]) if account >= 0 else None
-        filled = orjson.dumps({"library": _LIBRARY, **context}).decode() if context else _NO_CONTEXT
+        zone = int(world.accounts.zone[account]) if account >= 0 else None
+        if context:
+            known = {"timezone": TIME_ZONES[zone]} if zone is not None else {}
+            filled = orjson.dumps({"library": _LIBRARY, **known, **context}).decode()
+        else:
+            filled = _NO_CONTEXT if zone is None else _CONTEXTS[zone]
         self.events.tracked.append(
             TrackedEvent(
                 self.today(at), type, event, user, anonymous_id, group, product,

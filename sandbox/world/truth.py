@@ -16,6 +16,7 @@ from sandbox.world.catalog import (
     CURRENCIES,
     MINOR_UNITS,
     PLANS,
+    TIME_ZONES,
     USD_PER_UNIT,
     unit_amount,
 )  # fmt: skip
@@ -188,6 +189,7 @@ def _accounts(world: World, clock: float, resolved: Any) -> dict[str, Any]:
         "true_monthly_hazard": hazard[seen],
         "true_ltv24": np.where(paid, survival * price * GROSS_MARGIN, 0.0)[seen].round(2),
         "monthly_value_usd": price[seen].round(2),
+        "time_zone": [TIME_ZONES[hours] for hours in accounts.zone[seen].tolist()],
         "engagement": accounts.quality[seen].astype("f8"),
         "phase": accounts.phase[seen].astype("i4"),
         "edge_cases": [_names(int(edges)) for edges in accounts.edges[seen]],

@@ -116,7 +116,7 @@ def _bulk(day: Day, present: Array, level: Array) -> None:
     at = day.start + np.mod(begin, 24.0) * HOUR + (elapsed - elapsed[first][visit])
     day.events.usage = UsageEvents(
         at=np.minimum(np.round(at, 3), day.end - 1.0), person=person, account=account, behaviour=behaviour,
-        choice=(rng.random(total) * _CHOICES[behaviour]).astype("i4"),
+        choice=(rng.random(total) * _CHOICES[behaviour]).astype("i4"), zone=accounts.zone[account],
     )  # fmt: skip
     calls = np.bincount(account[product == 2], minlength=len(accounts))
     using = (calls > 0) & (accounts.subscription >= 0)
