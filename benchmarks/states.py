@@ -58,6 +58,10 @@ create table staging.stg_ops__extracts as
 create table intermediate.int_customers__resolved as
     select 'c_' || substr(md5(cast(range as varchar)), 1, 16) as customer_id, timestamp '2024-09-01' as first_seen_at
     from range({customers});
+create table intermediate.int_time_zones__observed as
+    select customer_id, 'Europe/Berlin' as time_zone
+    from intermediate.int_customers__resolved
+    where customer_id < 'c_8';
 create table intermediate.int_customer_marketing__current as
     select
         customer_id, 'u_' || customer_id as primary_user_id, customer_id || '@mail.example' as primary_email,

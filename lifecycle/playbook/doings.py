@@ -27,7 +27,6 @@ def findings(playbook: Playbook) -> Iterator[Finding]:
     yield from _caps(playbook)
     yield from _layers(playbook)
     yield from _zones(playbook)
-    yield from _behaviours(playbook)
     yield from _templates(playbook)
 
 
@@ -145,26 +144,6 @@ def _zones(playbook: Playbook) -> Iterator[Finding]:
     if not any(row["customer_id"] == "*" for row in rows):
         file = playbook.sheets["time_zones"].file
         yield Finding(file, 0, "customer_id", "There is no row for everybody else.", "Add one with customer_id *.")
-
-
-def _behaviours(playbook: Playbook) -> Iterator[Finding]:
-    """An event that the product never sends is a signal that never fires, in silence."""
-    events = playbook.rows("product_events")
-    if not events:
-        return
-    known = {row["event_name"] for row in events}
-    sent = {(row["event_name"], row["product"]) for row in events}
-    for row in playbook.rows("behaviours"):
-        name = row["event_name"]
-        # days are any use, and our own figures are not sent by anybody
-        if row["source"] != "product" or name == "*" or not name or row["grain"] not in {"event", ""}:
-            continue
-        if name not in known:
-            yield row.finding("event_name", f"The product never sends '{name}'.", closest(name, known))
-        elif row["product"] and (name, row["product"]) not in sent:
-            products = {product for event, product in sent if event == name}
-            problem = f"'{row['product']}' never sends '{name}'."
-            yield row.finding("product", problem, closest(row["product"], products))
 
 
 def _templates(playbook: Playbook) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.playbook import declared, doings, journeys, machine
+from lifecycle.playbook import declared, doings, hearing, journeys, machine
 
 if TYPE_CHECKING:
     from lifecycle.playbook.sheets import Finding, Playbook
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 def judge(playbook: Playbook) -> list[Finding]:
     """Every fault, in the order of the files."""
-    judges = (declared, machine, doings, journeys)
+    judges = (declared, machine, doings, hearing, journeys)
     return sorted({finding for one in judges for finding in one.findings(playbook)})

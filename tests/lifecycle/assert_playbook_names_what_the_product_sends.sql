@@ -12,5 +12,5 @@ left join {{ ref('product_events') }} as product_events
         and (behaviours.product is null or behaviours.product = product_events.product)
 where
     behaviours.source = 'product'
-    and behaviours.event_name != '*'
+    and behaviours.grain = 'event'
     and product_events.event_name is null

@@ -23,14 +23,8 @@ CATALOG = "warehouse"
 DETECTION = (
     "int_signals__defined",
     "int_silos__observed",
-    "int_activity__daily_edged",
+    "int_behaviours__found",
     "int_behaviours__unioned",
-    "int_signals__first",
-    "int_signals__every",
-    "int_signals__count_within",
-    "int_signals__absence",
-    "int_signals__stopped",
-    "int_signals__restarted",
     "int_signals__occurred",
     "int_signals__detected",
 )
@@ -56,9 +50,22 @@ INPUTS = """
         action_id varchar, customer_id varchar, action varchar, occurrence_id varchar, destination varchar,
         delivery_state varchar, first_planned_at timestamp, acknowledged_at timestamp
     );
+    create table intermediate.int_events__deduplicated (
+        event_id varchar, source_record_type varchar, source_record_id varchar, user_id varchar, event_type varchar,
+        event_name varchar, product varchar, properties varchar, time_zone varchar, occurred_at timestamp,
+        received_at timestamp, received_date date, _dlt_load_id varchar
+    );
     create table intermediate.int_events__attributed (
-        event_id varchar, customer_id varchar, user_id varchar, product varchar, event_name varchar,
-        is_qualifying boolean, occurred_at timestamp, received_at timestamp, properties varchar
+        event_id varchar, customer_id varchar, is_qualifying boolean, occurred_at timestamp, received_at timestamp,
+        received_date date
+    );
+    create table intermediate.int_identities__resolved (
+        record_key varchar, source_system varchar, source_record_type varchar, source_record_id varchar,
+        customer_id varchar
+    );
+    create table intermediate.int_signals__measured (
+        customer_id varchar, event_name varchar, source varchar, product varchar, occurred_at timestamp,
+        event_id varchar, properties varchar, measured_value double, due_at timestamp, gone_at timestamp
     );
     create table intermediate.int_billing_behaviours__derived (
         customer_id varchar, behaviour varchar, occurred_at timestamp, event_id varchar, properties varchar
@@ -67,10 +74,7 @@ INPUTS = """
         select * from intermediate.int_billing_behaviours__derived;
     create table intermediate.int_crm_behaviours__derived as
         select * from intermediate.int_billing_behaviours__derived;
-    create table intermediate.int_identities__resolved (
-        record_key varchar, source_system varchar, source_record_type varchar, source_record_id varchar,
-        customer_id varchar
-    );
+    create table intermediate.int_time_zones__observed (customer_id varchar, time_zone varchar);
     create table intermediate.int_customers__resolved (customer_id varchar, first_seen_at timestamp);
     create table intermediate.int_customer_marketing__current (
         customer_id varchar, primary_user_id varchar, primary_email varchar, has_consent boolean,

@@ -85,7 +85,16 @@ time_zones as (
 
 ),
 
--- where nobody said otherwise, the customer lives where `*` does
+observed_zones as (
+
+    select
+        customer_id,
+        time_zone
+    from {{ ref('int_time_zones__observed') }}
+
+),
+
+-- where neither a person nor a device said anything, the customer lives where `*` does
 zone_elsewhere as (
 
     select time_zone
@@ -266,7 +275,7 @@ assigned as (
         coalesce(recipients.has_consent, false) as has_consent,
         paused_customers.customer_id is not null as is_suppressed,
         paused_destinations.destination is not null as is_destination_paused,
-        coalesce(time_zones.time_zone, zone_elsewhere.time_zone) as time_zone,
+        coalesce(time_zones.time_zone, observed_zones.time_zone, zone_elsewhere.time_zone) as time_zone,
         {{ shard('holdouts.salt', 'judged.customer_id') }} as holdout_shard,
         {{ shard('judged.action', 'judged.customer_id') }} as arm_shard,
         layers.layer,
@@ -284,6 +293,8 @@ assigned as (
         on judged.action = layers.action
     left join time_zones
         on judged.customer_id = time_zones.customer_id
+    left join observed_zones
+        on judged.customer_id = observed_zones.customer_id
     left join paused_customers
         on judged.customer_id = paused_customers.customer_id
     left join paused_destinations

@@ -1,133 +1,101 @@
--- One row per behaviour and event: what the signals of the playbook listen to, out of all silos, in one shape.
--- Hazard: the same event may serve several behaviours (an export is also activity) and the same message may arrive
--- twice; signals count rows, so one event is one row per behaviour here, whatever the order of arrival.
+-- One row per behaviour and event: what the signals of the playbook listen to, out of all silos, in one shape, as known
+-- at as_of. Behaviour '*' is use of the product: of the days before as_of's the first and the last event per
+-- attribution key, of the day itself every event, because only whole days are folded in advance.
+-- Hazard: at-least-once senders repeat a message for weeks, and then it is here twice; whoever counts takes an event
+-- once per customer (int_signals__occurred does). A view on purpose: a merged identity moves history without
+-- rewriting it, and readers' filters reach the tables underneath.
+{{ config(materialized='view') }}
 
 with
 
-listened_to as (
+found as (
 
-    select behaviour from {{ ref('signal_definitions') }}
-    union
-    select until_behaviour as behaviour from {{ ref('signal_definitions') }}
-    where until_behaviour is not null
+    select * from {{ ref('int_behaviours__found') }}
+    where
+        behaviour != 'calendar'
+        and occurred_at < {{ as_of() }}
+        and received_at < {{ as_of() }}
+        and (
+            behaviour != '*'
+            or (
+                received_date < cast({{ as_of() }} as date)
+                and occurred_at < date_trunc('day', {{ as_of() }})
+            )
+        )
+
+),
+
+identities as (
+
+    select
+        source_record_type,
+        source_record_id,
+        customer_id
+    from {{ ref('int_identities__resolved') }}
+    where source_system = 'product'
+
+),
+
+today as (
+
+    select
+        customer_id,
+        event_id,
+        occurred_at,
+        received_at
+    from {{ ref('int_events__attributed') }}
+    where
+        is_qualifying
+        and customer_id is not null
+        -- a clock may run ahead by a day; by date, so that the partitions before are not read
+        and received_date >= cast({{ dbt.dateadd('day', -1, as_of()) }} as date)
+        and (
+            received_date >= cast({{ as_of() }} as date)
+            or occurred_at >= date_trunc('day', {{ as_of() }})
+        )
 
 ),
 
 behaviours as (
 
-    select behaviours.*
-    from {{ ref('behaviours') }} as behaviours
-    inner join listened_to
-        on behaviours.behaviour = listened_to.behaviour
-
-),
-
-product_events as (
-
-    select
-        customer_id,
-        user_id,
-        event_id,
-        event_name,
-        product,
-        occurred_at,
-        received_at,
-        properties
-    from {{ ref('int_events__attributed') }}
-    where
-        customer_id is not null
-        and occurred_at < {{ as_of() }}
-
-),
-
-activity as (
-
-    select * from {{ ref('int_activity__daily_edged') }}
+    select * from {{ ref('behaviours') }}
+    where grain != 'day' and grain != 'day_edges'
 
 ),
 
 derived as (
 
+    {% for silo, model in [
+        ('stripe', 'int_billing_behaviours__derived'),
+        ('zendesk', 'int_support_behaviours__derived'),
+        ('bitrix24', 'int_crm_behaviours__derived'),
+    ] %}
     select
         customer_id,
-        behaviour,
+        behaviour as event_name,
+        '{{ silo }}' as source,
+        cast(null as {{ dbt.type_string() }}) as product,
+        occurred_at,
+        event_id,
+        cast(properties as {{ dbt.type_string() }}) as properties,
+        cast(null as double) as measured_value,
+        cast(null as timestamp) as due_at,
+        cast(null as timestamp) as gone_at
+    from {{ ref(model) }}
+    union all
+    {% endfor %}
+    select
+        customer_id,
+        event_name,
+        source,
+        product,
         occurred_at,
         event_id,
         properties,
-        'stripe' as source
-    from {{ ref('int_billing_behaviours__derived') }}
-    union all
-    select
-        customer_id,
-        behaviour,
-        occurred_at,
-        event_id,
-        properties,
-        'zendesk' as source
-    from {{ ref('int_support_behaviours__derived') }}
-    union all
-    select
-        customer_id,
-        behaviour,
-        occurred_at,
-        event_id,
-        properties,
-        'bitrix24' as source
-    from {{ ref('int_crm_behaviours__derived') }}
-
-),
-
--- which product events carry a behaviour by name, product and property?
-named as (
-
-    select
-        product_events.customer_id,
-        product_events.user_id,
-        behaviours.behaviour,
-        product_events.occurred_at,
-        product_events.received_at,
-        product_events.event_id,
-        behaviours.source,
-        product_events.properties
-    from product_events
-    inner join behaviours
-        on product_events.event_name = behaviours.event_name
-    where
-        behaviours.source = 'product'
-        and behaviours.grain = 'event'
-        and (behaviours.product is null or product_events.product = behaviours.product)
-        and (
-            behaviours.property_name is null
-            or {{ json_field('product_events.properties', 'behaviours.property_name') }} = behaviours.property_value
-        )
-
-),
-
--- activity as such: the first event of a day, or both ends of it
-active as (
-
-    select
-        activity.customer_id,
-        behaviours.behaviour,
-        activity.first_at as occurred_at,
-        activity.first_received_at as received_at,
-        activity.first_event_id as event_id,
-        behaviours.source
-    from activity
-    inner join behaviours
-        on behaviours.grain in ('day', 'day_edges')
-    union all
-    select
-        activity.customer_id,
-        behaviours.behaviour,
-        activity.last_at as occurred_at,
-        activity.last_received_at as received_at,
-        activity.last_event_id as event_id,
-        behaviours.source
-    from activity
-    inner join behaviours
-        on behaviours.grain = 'day_edges'
-    where activity.last_at > activity.first_at
+        measured_value,
+        due_at,
+        gone_at
+    from {{ ref('int_signals__measured') }}
 
 ),
 
@@ -138,63 +106,80 @@ elsewhere as (
         behaviours.behaviour,
         derived.occurred_at,
         derived.event_id,
-        derived.source,
-        derived.properties
+        derived.measured_value,
+        derived.due_at,
+        derived.gone_at,
+        cast(null as {{ dbt.type_string() }}) as user_id,
+        cast(null as timestamp) as received_at
     from derived
     inner join behaviours
         on
-            derived.behaviour = behaviours.event_name
+            derived.event_name = behaviours.event_name
             and derived.source = behaviours.source
     where
         derived.customer_id is not null
         and derived.occurred_at < {{ as_of() }}
+        and (behaviours.source != 'product' or behaviours.grain = 'measured')
+        and (behaviours.product is null or derived.product = behaviours.product)
+        and {{ property_matches('derived.properties', 'behaviours') }}
 
 ),
 
--- one event is one row per behaviour; equal copies do not differ in anything that counts. Ends of days are unique
--- already
-deduplicated as (
+used_today as (
 
-    select *
-    from (
-        select
-            customer_id,
-            user_id,
-            behaviour,
-            occurred_at,
-            received_at,
-            event_id,
-            source,
-            cast(properties as {{ dbt.type_string() }}) as properties
-        from named
-        union all
-        select
-            customer_id,
-            cast(null as {{ dbt.type_string() }}) as user_id,
-            behaviour,
-            occurred_at,
-            cast(null as timestamp) as received_at,
-            event_id,
-            source,
-            cast(properties as {{ dbt.type_string() }}) as properties
-        from elsewhere
-    ) as copies
-    qualify row_number() over (
-        partition by behaviour, event_id
-        order by occurred_at, received_at nulls last, customer_id
-    ) = 1
+    select
+        *,
+        '*' as behaviour,
+        cast(null as {{ dbt.type_string() }}) as user_id
+    from today
 
 )
 
-select * from deduplicated
+select
+    identities.customer_id,
+    found.user_id,
+    found.behaviour,
+    found.occurred_at,
+    found.received_at,
+    found.event_id,
+    found.uses,
+    found.behaviour_number,
+    cast(null as double) as measured_value,
+    cast(null as timestamp) as due_at,
+    cast(null as timestamp) as gone_at
+from found
+inner join identities
+    on
+        found.source_record_type = identities.source_record_type
+        and found.source_record_id = identities.source_record_id
+where identities.customer_id is not null
 union all
 select
     customer_id,
-    cast(null as {{ dbt.type_string() }}) as user_id,
+    user_id,
     behaviour,
     occurred_at,
     received_at,
     event_id,
-    source,
-    cast(null as {{ dbt.type_string() }}) as properties
-from active
+    1 as uses,
+    {{ behaviour_number() }} as behaviour_number,
+    null as measured_value,
+    null as due_at,
+    null as gone_at
+from used_today
+union all
+select
+    customer_id,
+    user_id,
+    behaviour,
+    occurred_at,
+    received_at,
+    event_id,
+    1 as uses,
+    -- what is measured may change without being dated anew
+    {{ behaviour_number() }} + {{ md5_number("concat_ws('|', 'measured', measured_value, due_at, gone_at)") }}
+        as behaviour_number,
+    measured_value,
+    due_at,
+    gone_at
+from elsewhere

@@ -1,13 +1,42 @@
 -- One row per occurrence with the instant at which we could first know it, and whether that was too late to act on.
 -- detected_at is the as_of of the first successful extract of the proving silo that reached the occurrence; it
 -- depends on the recorded runs and not on this build, so building again never makes old news new. A history load is
--- detected at the load, long after the fact: is_historical, never actionable.
+-- detected at the load, long after the fact: is_historical, never actionable. So is what happened before its signal was
+-- enabled.
 
 with
 
 occurrences as (
 
-    select * from {{ ref('int_signals__occurred') }}
+    select
+        occurred.occurrence_id,
+        occurred.signal_id,
+        occurred.definition_hash,
+        occurred.kind,
+        occurred.unit,
+        occurred.source,
+        occurred.proving_source,
+        occurred.rearm,
+        occurred.customer_id,
+        occurred.user_id,
+        occurred.outcome,
+        occurred.occurred_at,
+        occurred.knowable_at,
+        occurred.proof_count,
+        occurred.proof_from,
+        occurred.proof_to,
+        occurred.proving_event_ids,
+        definitions.max_lateness_hours,
+        definitions.stale_after_hours,
+        definitions.enabled_at
+    from {{ ref('int_signals__occurred') }} as occurred
+    inner join {{ ref('int_signals__defined') }} as definitions
+        on occurred.signal_id = definitions.signal_id
+    -- a message that names another account when it is sent again would prove the same twice: the first one counts
+    qualify row_number() over (
+        partition by occurred.occurrence_id
+        order by occurred.occurred_at, occurred.customer_id
+    ) = 1
 
 ),
 
@@ -74,5 +103,6 @@ dated as (
 
 select
     *,
-    detected_at > {{ dbt.dateadd('hour', 'max_lateness_hours', 'occurred_at') }} as is_historical
+    {{ is_history('detected_at') }} as is_historical,
+    {{ dbt.dateadd('hour', 'stale_after_hours', 'occurred_at') }} as stale_at
 from dated

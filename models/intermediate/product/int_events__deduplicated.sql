@@ -141,6 +141,8 @@ select
     case when event_type = 'page' then lower({{ json_text('context', '$.campaign.source') }}) end as utm_source,
     case when event_type = 'page' then lower({{ json_text('context', '$.campaign.medium') }}) end as utm_medium,
     case when event_type = 'page' then {{ json_text('context', '$.campaign.name') }} end as utm_campaign,
+    -- as the sender's device names it, not judged yet; servers do not say
+    {{ json_text('context', '$.timezone') }} as time_zone,
 
     ---------- dates
     received_date,

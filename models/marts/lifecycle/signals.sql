@@ -23,6 +23,7 @@ select
     occurred_at,
     detected_at,
     is_historical,
+    stale_at,
     cast(proof_count as bigint) as proof_count,
     proof_from,
     proof_to,

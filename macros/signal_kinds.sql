@@ -1,0 +1,443 @@
+-- One macro per kind of evidence: the candidates of its signals, out of the CTEs of int_signals__occurred. They are macros
+-- because a table per kind would be written and read ten times, and because all of them have to look at the same
+-- customers in the same statement.
+-- What they can rely on: `streams` has every event once per sound (a behaviour as heard by customer or by user), with the
+-- kinds that hear it (`is_...`; looking there first keeps joins small), `place`, its number within the stream by time and
+-- event id, and the neighbours in time. `listeners` says which signal hears which sound as which part (1 = behaviour,
+-- 2 = until_behaviour or then_behaviour, 3 = last_behaviour). `steps` are the events of signals that hear more than one
+-- sound. customer_number and user_key say whose stream it is.
+
+{# what every kind gives; `signal` and `event` are aliases #}
+{% macro candidate_columns(signal, event, occurred_at, received_at) -%}
+    {{ signal }}.signal_id,
+    {{ event }}.customer_number,
+    {{ event }}.user_key,
+    {{ event }}.user_id,
+    {{ occurred_at }} as occurred_at,
+    greatest({{ occurred_at }}, {{ received_at }}) as knowable_at
+{%- endmacro %}
+
+{# do two aliases name events of the same stream? #}
+{% macro same_stream(left, right) -%}
+    {{ left }}.sound = {{ right }}.sound
+    and {{ left }}.customer_number = {{ right }}.customer_number
+    and {{ left }}.user_key = {{ right }}.user_key
+{%- endmacro %}
+
+{# do two aliases name events of the same customer or user for the same signal? #}
+{% macro same_track(left, right) -%}
+    {{ left }}.signal_id = {{ right }}.signal_id
+    and {{ left }}.customer_number = {{ right }}.customer_number
+    and {{ left }}.user_key = {{ right }}.user_key
+{%- endmacro %}
+
+
+-- First X, by event time and never by load time: a history load does not make everybody new. And every X; how often it may
+-- count is the re-arm rule's business.
+{% macro signals_single() %}
+    select
+        {{ candidate_columns('signal', 'event', 'event.occurred_at', 'event.received_at') }},
+        'fired' as outcome,
+        event.event_id as proving_event_ids,
+        1 as proof_count,
+        event.occurred_at as proof_from,
+        event.occurred_at as proof_to
+    from streams as event
+    inner join listeners as signal
+        on event.sound = signal.sound
+    where
+        (event.is_every or (event.is_first and event.place = 1))
+        and (signal.kind = 'every' or (signal.kind = 'first' and event.place = 1))
+{% endmacro %}
+
+
+-- N of X within T, an exact sliding window: event i completes it when event i-(N-1) is at most T older, both ends
+-- included. No buckets and no tumbling windows, so no burst is missed at a border. With re-arm `rising_edge` only the
+-- event that makes it true counts, not those that keep it true.
+{% macro signals_count_within() %}
+    select
+        {{ candidate_columns('latest', 'latest', 'latest.occurred_at', 'max(proof.received_at)') }},
+        'fired' as outcome,
+        {{ dbt.listagg('proof.event_id', "','", 'order by proof.place') }} as proving_event_ids,
+        count(*) as proof_count,
+        min(proof.occurred_at) as proof_from,
+        max(proof.occurred_at) as proof_to
+    from (
+        select
+            judged.*,
+            lag(judged.is_complete) over (
+                partition by judged.signal_id, judged.customer_number, judged.user_key
+                order by judged.place
+            ) as was_complete
+        from counted as judged
+    ) as latest
+    inner join steps_back
+        on latest.occurrences > steps_back.steps
+    inner join counted as proof
+        on
+            {{ same_track('latest', 'proof') }}
+            and latest.place - steps_back.steps = proof.place
+    where
+        latest.is_complete
+        and (latest.rearm != 'rising_edge' or not coalesce(latest.was_complete, false))
+    group by
+        latest.signal_id,
+        latest.customer_number,
+        latest.user_key,
+        latest.user_id,
+        latest.place,
+        latest.occurred_at
+{% endmacro %}
+
+-- the events that are counted, and whether the N-th event back is still within the window
+{% macro signals_counted() %}
+    select
+        signal.signal_id,
+        signal.occurrences,
+        signal.rearm,
+        event.customer_number,
+        event.user_key,
+        event.user_id,
+        event.place,
+        event.occurred_at,
+        event.received_at,
+        event.event_id,
+        coalesce(
+            earliest.occurred_at >= {{ dbt.dateadd('second', '-signal.within_seconds', 'event.occurred_at') }}, false
+        ) as is_complete
+    from streams as event
+    inner join listeners as signal
+        on event.sound = signal.sound
+    left join streams as earliest
+        on
+            {{ same_stream('event', 'earliest') }}
+            and event.place - (signal.occurrences - 1) = earliest.place
+            and earliest.is_counted
+    where event.is_counted and signal.kind = 'count_within'
+{% endmacro %}
+
+
+-- A and then no B within T, dated at the deadline. Silence is only a fact when somebody was listening: it fires when the
+-- silo of B is complete through the deadline, and is `unknown` when the deadline is past and the silo is not. A B at
+-- the instant of A or at the deadline was done in time.
+{% macro signals_absence() %}
+    select
+        {{ candidate_columns('due', 'due', 'due.deadline_at', 'due.received_at') }},
+        case when due.deadline_at < due.observed_through_at then 'fired' else 'unknown' end as outcome,
+        due.event_id as proving_event_ids,
+        1 as proof_count,
+        due.occurred_at as proof_from,
+        due.deadline_at as proof_to
+    from (
+        select
+            steps.*,
+            {{ dbt.dateadd('second', 'steps.within_seconds', 'steps.occurred_at') }} as deadline_at,
+            min(case when steps.part = 2 then steps.occurred_at end) over (
+                partition by steps.signal_id, steps.customer_number, steps.user_key
+                order by steps.occurred_at
+                range between current row and unbounded following
+            ) as done_at
+        from steps
+        where steps.kind = 'absence'
+    ) as due
+    where
+        due.part = 1
+        and due.deadline_at < {{ as_of() }}
+        and (due.done_at is null or due.done_at > due.deadline_at)
+{% endmacro %}
+
+
+-- A then B, or A then B then C, the whole within T, once per event that completes it. Then means later: events of the
+-- same instant are in no order. The latest B before C and the latest A before that B are the shortest way there, so if
+-- they do not fit into T nothing does.
+{% macro signals_sequence() %}
+    select
+        {{ candidate_columns(
+            'final',
+            'final',
+            'final.occurred_at',
+            'greatest(opening.received_at, middle.received_at, final.received_at)',
+        ) }},
+        'fired' as outcome,
+        opening.event_id
+        || coalesce(',' || middle.event_id, '')
+        || ',' || final.event_id as proving_event_ids,
+        case when middle.event_id is null then 2 else 3 end as proof_count,
+        opening.occurred_at as proof_from,
+        final.occurred_at as proof_to
+    from placed_steps as final
+    left join placed_steps as middle
+        on
+            {{ same_track('final', 'middle') }}
+            and final.second_place = middle.place
+            and final.part = 3
+    inner join placed_steps as opening
+        on
+            {{ same_track('final', 'opening') }}
+            and opening.place = case when final.part = 3 then middle.first_place else final.first_place end
+    where
+        final.part = final.parts
+        and opening.occurred_at >= {{ dbt.dateadd('second', '-final.within_seconds', 'final.occurred_at') }}
+{% endmacro %}
+
+-- where was the latest first step, and the latest second step, before each event? later steps come first at the same
+-- instant, so that none is before another
+{% macro signals_placed_steps() %}
+    select
+        numbered.*,
+        max(case when numbered.part = 1 then numbered.place end) over so_far as first_place,
+        max(case when numbered.part = 2 then numbered.place end) over so_far as second_place
+    from (
+        select
+            steps.*,
+            row_number() over (
+                partition by steps.signal_id, steps.customer_number, steps.user_key
+                order by steps.occurred_at, steps.part desc, steps.event_id
+            ) as place
+        from steps
+        where steps.kind = 'sequence'
+    ) as numbered
+    window so_far as (
+        partition by numbered.signal_id, numbered.customer_number, numbered.user_key
+        order by numbered.place
+        rows between unbounded preceding and current row
+    )
+{% endmacro %}
+
+
+-- N per period in at least k of the last m periods, the present one included; periods are calendar hours, days, weeks
+-- from Monday, or months (UTC). It is true from the N-th event of a period on, and the proof is the N-th event of each
+-- of the latest k good periods. Just before that event one good period less was there, so it becomes true with the
+-- event (`rising_edge`) exactly when there are k and not more.
+{% macro signals_regular() %}
+    select
+        {{ candidate_columns('latest', 'latest', 'latest.occurred_at', 'max(proof.received_at)') }},
+        'fired' as outcome,
+        {{ dbt.listagg('proof.event_id', "','", 'order by proof.good_number') }} as proving_event_ids,
+        count(*) as proof_count,
+        min(proof.occurred_at) as proof_from,
+        max(proof.occurred_at) as proof_to
+    from good_periods as latest
+    inner join good_periods as earliest
+        on
+            {{ same_track('latest', 'earliest') }}
+            and latest.good_number - (latest.in_periods - 1) = earliest.good_number
+            and earliest.period_number > latest.period_number - latest.of_periods
+    left join good_periods as one_more
+        on
+            {{ same_track('latest', 'one_more') }}
+            and latest.good_number - latest.in_periods = one_more.good_number
+            and one_more.period_number > latest.period_number - latest.of_periods
+    inner join good_periods as proof
+        on
+            {{ same_track('latest', 'proof') }}
+            and proof.good_number between latest.good_number - (latest.in_periods - 1) and latest.good_number
+    where latest.rearm != 'rising_edge' or one_more.good_number is null
+    group by
+        latest.signal_id,
+        latest.customer_number,
+        latest.user_key,
+        latest.user_id,
+        latest.good_number,
+        latest.occurred_at
+{% endmacro %}
+
+-- the event with which each period became good
+{% macro signals_good_periods() %}
+    select
+        reached.*,
+        row_number() over (
+            partition by reached.signal_id, reached.customer_number, reached.user_key
+            order by reached.period_number
+        ) as good_number
+    from (
+        select
+            numbered.*,
+            row_number() over (
+                partition by
+                    numbered.signal_id, numbered.customer_number, numbered.user_key, numbered.period_number
+                order by numbered.place
+            ) as number_in_period
+        from (
+            select
+                signal.signal_id,
+                signal.occurrences,
+                signal.in_periods,
+                signal.of_periods,
+                signal.rearm,
+                event.customer_number,
+                event.user_key,
+                event.user_id,
+                event.place,
+                event.occurred_at,
+                event.received_at,
+                event.event_id,
+                case signal.period
+                    {% for period in ['hour', 'day', 'week', 'month'] %}
+                    when '{{ period }}'
+                        then {{ dbt.datediff(
+                            "cast('1970-01-05' as timestamp)",
+                            "date_trunc('" ~ period ~ "', event.occurred_at)",
+                            period,
+                        ) }}
+                    {% endfor %}
+                end as period_number
+            from streams as event
+            inner join listeners as signal
+                on event.sound = signal.sound
+            where event.is_regular and signal.kind = 'regular'
+        ) as numbered
+    ) as reached
+    where reached.number_in_period = reached.occurrences
+{% endmacro %}
+
+
+-- No X for T after the last one, dated at the end of T. An X exactly then ends the silence in time.
+{% macro signals_stopped() %}
+    select
+        {{ candidate_columns('due', 'due', 'due.deadline_at', 'due.received_at') }},
+        case when due.deadline_at < due.observed_through_at then 'fired' else 'unknown' end as outcome,
+        due.event_id as proving_event_ids,
+        1 as proof_count,
+        due.occurred_at as proof_from,
+        due.deadline_at as proof_to
+    from (
+        select
+            event.*,
+            signal.signal_id,
+            signal.observed_through_at,
+            {{ dbt.dateadd('second', 'signal.within_seconds', 'event.occurred_at') }} as deadline_at
+        from streams as event
+        inner join listeners as signal
+            on event.sound = signal.sound
+        where
+            signal.kind = 'stopped'
+            and event.shortest_silence is not null
+            and (
+                event.next_at is null
+                or event.next_at > {{ dbt.dateadd('second', 'event.shortest_silence', 'event.occurred_at') }}
+            )
+    ) as due
+    where
+        due.deadline_at < {{ as_of() }}
+        and (due.next_at is null or due.next_at > due.deadline_at)
+{% endmacro %}
+
+
+-- The first X after more than T without any. The very first X is a beginning, not a return.
+{% macro signals_restarted() %}
+    select
+        {{ candidate_columns('signal', 'event', 'event.occurred_at', 'event.received_at') }},
+        'fired' as outcome,
+        event.previous_event_id || ',' || event.event_id as proving_event_ids,
+        2 as proof_count,
+        event.previous_at as proof_from,
+        event.occurred_at as proof_to
+    from streams as event
+    inner join listeners as signal
+        on event.sound = signal.sound
+    where
+        signal.kind = 'restarted'
+        and event.occurred_at > {{ dbt.dateadd('second', 'event.shortest_silence', 'event.previous_at') }}
+        and event.occurred_at > {{ dbt.dateadd('second', 'signal.within_seconds', 'event.previous_at') }}
+{% endmacro %}
+
+
+-- A metric goes over (or under) its threshold after it was last seen on the other side of rearm_threshold. Between the
+-- two nothing changes, so a value that trembles at the threshold fires once. A crossing has two sides: the first value
+-- ever seen crosses nothing. The proof is the last value on the other side and the first on this one.
+{% macro signals_crossed() %}
+    select
+        {{ candidate_columns('crossed', 'crossed', 'crossed.occurred_at', 'crossed.received_at') }},
+        'fired' as outcome,
+        armed.event_id || ',' || crossed.event_id as proving_event_ids,
+        2 as proof_count,
+        armed.occurred_at as proof_from,
+        crossed.occurred_at as proof_to
+    from (
+        select
+            switched.*,
+            max(switched.switch_position) over (
+                partition by switched.signal_id, switched.customer_number, switched.user_key
+                order by switched.place
+                rows between unbounded preceding and 1 preceding
+            ) as position_before
+        from (
+            select
+                event.*,
+                signal.signal_id,
+                -- odd = over, even = back; a later value is a larger number
+                case
+                    when
+                        (signal.direction = 'above' and event.measured_value >= signal.threshold)
+                        or (signal.direction = 'below' and event.measured_value <= signal.threshold)
+                        then 2 * event.place + 1
+                    when
+                        (signal.direction = 'above' and event.measured_value < signal.rearm_threshold)
+                        or (signal.direction = 'below' and event.measured_value > signal.rearm_threshold)
+                        then 2 * event.place
+                end as switch_position
+            from streams as event
+            inner join listeners as signal
+                on event.sound = signal.sound
+            where event.is_crossed and signal.kind = 'crossed'
+        ) as switched
+        -- between the two sides nothing is said
+        where switched.switch_position is not null
+    ) as crossed
+    inner join streams as armed
+        on
+            {{ same_stream('crossed', 'armed') }}
+            and crossed.position_before = 2 * armed.place
+            and armed.is_crossed
+    where crossed.switch_position = 2 * crossed.place + 1
+{% endmacro %}
+
+
+-- Something promised (a renewal) falls due in lead_seconds, and in the within_seconds before that moment a behaviour was
+-- seen fewer than (`below`) or at least (`above`) so many times. A promise made later than the moment is judged when
+-- it is made, one that is known to be off by then is not judged. Little use can only be told from a fresh silo.
+{% macro signals_due() %}
+    select
+        {{ candidate_columns('promise', 'promise', 'promise.deadline_at', 'promise.received_at') }},
+        case
+            when promise.direction = 'above' or promise.deadline_at < promise.observed_through_at then 'fired'
+            else 'unknown'
+        end as outcome,
+        promise.event_id as proving_event_ids,
+        1 as proof_count,
+        {{ dbt.dateadd('second', '-promise.within_seconds', 'promise.deadline_at') }} as proof_from,
+        promise.deadline_at as proof_to
+    from (
+        select
+            steps.*,
+            greatest(
+                {{ dbt.dateadd('second', '-steps.lead_seconds', 'steps.due_at') }}, steps.occurred_at
+            ) as deadline_at
+        from steps
+        where steps.kind = 'due' and steps.part = 1
+    ) as promise
+    left join steps as seen
+        on
+            {{ same_track('promise', 'seen') }}
+            and seen.kind = 'due'
+            and seen.part = 2
+            and seen.occurred_at <= promise.deadline_at
+            and seen.occurred_at >= {{ dbt.dateadd('second', '-promise.within_seconds', 'promise.deadline_at') }}
+    where
+        promise.deadline_at < {{ as_of() }}
+        and coalesce(promise.gone_at > promise.deadline_at, true)
+    group by
+        promise.signal_id,
+        promise.customer_number,
+        promise.user_key,
+        promise.user_id,
+        promise.event_id,
+        promise.received_at,
+        promise.deadline_at,
+        promise.within_seconds,
+        promise.occurrences,
+        promise.direction,
+        promise.observed_through_at
+    having (promise.direction = 'below') = (count(seen.event_id) < promise.occurrences)
+{% endmacro %}
