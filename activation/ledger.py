@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from activation.actions import OPEN_STATES, Action, Outcome, State
+from activation.actions import Action, Outcome, State
+from activation.enqueue import Enqueueing, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
-from activation.tables import attempts, deliveries, engine_for, insert_into, is_gone, listed, metadata, one_of
+from activation.tables import attempts, deliveries, engine_for, is_gone, listed, metadata, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["DIED_IN_FLIGHT", "Ledger", "Result", "metadata"]
 
 CHUNK = 5_000
-ENQUEUED = (
-    "action_id", "destination", "object", "action", "customer_id", "occurrence_id", "occurred_at", "expires_at",
-    "priority", "state", "payload", "payload_hash", "digest", "first_planned_at", "updated_at", "plan_id", "queued",
-    "tries", "is_wanted", "order_key",
-)  # fmt: skip
-# of an action that was known already:
-RENEWED = (
-    "expires_at", "priority", "payload", "payload_hash", "digest", "plan_id", "queued", "tries", "is_wanted",
-    "order_key",
-)  # fmt: skip
 DELIVERED_AT_ONCE = 50_000
 STAGED = "?"  # before a plan's id: enqueued, and not open for work yet
 
@@ -58,7 +49,8 @@ class Ledger:
         self.path = where if isinstance(where, Path) else Path(str(sa.make_url(where).database))
         self._engine = engine_for(f"sqlite:///{where}" if isinstance(where, Path) else where)
         self.is_sqlite = self._engine.dialect.name == "sqlite"
-        self._enqueueing = {is_changed: _Enqueueing(self._engine, is_changed) for is_changed in (False, True)}
+        dialect = self._engine.dialect
+        self._enqueueing = {changed: Enqueueing(dialect, is_changed=changed) for changed in (False, True)}
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
@@ -170,21 +162,11 @@ class Ledger:
         Those already known keep their history. One that another worker settled in the meantime stays settled, unless
         `is_changed` says that its payload is another one now; one that is being sent is left to its worker.
         """
-        plan = None if plan_id is None else STAGED + plan_id
-        settled = self._enqueueing[is_changed]
-        when = self._moment(now)
+        queued = None if plan_id is None else STAGED + plan_id
         for chunk in _chunks(actions, CHUNK):
-            rows = [
-                (
-                    each.action_id, each.destination, each.object, each.action, each.customer_id, each.occurrence_id,
-                    self._moment(each.occurred_at), self._moment(each.expires_at), each.priority, "planned",
-                    each.payload, each.payload_hash, each.digest, when, when, plan_id, plan, 0, is_wanted,
-                    order_key(each), *settled.constants,
-                )
-                for each in chunk
-            ]  # fmt: skip
+            rows = rows_of(chunk, now, plan_id=plan_id, queued=queued, order_key=order_key, is_wanted=is_wanted)
             with self.transaction() as connection:
-                connection.exec_driver_sql(settled.text, rows)
+                self._enqueueing[is_changed].run(connection, rows)
 
     def open_plan(self, staged: str, plan_id: str | None = None, blocked: Collection[str] = ()) -> None:
         """Let the workers have what was enqueued as `staged`, under the plan's final id, except the blocked actions."""
@@ -237,10 +219,6 @@ class Ledger:
             connection.execute(change.where(held.lease.is_not(None)).values(**freed))
         return len(stuck)
 
-    def _moment(self, moment: datetime | None) -> Any:
-        """A time as the driver takes it, which is what SQLAlchemy's own type writes."""
-        return moment.isoformat(" ", "microseconds") if moment is not None and self.is_sqlite else moment
-
     # One at a time, for those who do without a queue
 
     def intend(self, actions: Sequence[Action], now: datetime) -> None:
@@ -258,36 +236,6 @@ class Ledger:
         """Commit what became of these attempts, and append one row for each."""
         with self.step("", "", "") as step:
             step.record(results, now)
-
-
-class _Enqueueing:
-    """The statement that notes an action, and the constants in it, ready for the driver.
-
-    Rows go to the driver as they are: what SQLAlchemy does to the parameters of every row costs more than all the rest.
-    """
-
-    def __init__(self, engine: sa.Engine, is_changed: bool) -> None:
-        known, table = deliveries.c, insert_into(engine, deliveries)
-        new = table.excluded
-        in_open = _any_of(known.state, OPEN_STATES)
-        may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
-        statement = table.values({name: sa.bindparam(name) for name in ENQUEUED}).on_conflict_do_update(
-            index_elements=["action_id"],
-            set_={
-                "state": sa.case((_any_of(known.state, (State.UNKNOWN, State.WAITING)), known.state), else_=new.state),
-                "due": sa.case((in_open, known.due), else_=0.0),
-                "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
-                "first_tried": sa.case((in_open, known.first_tried), else_=None),
-                **{name: getattr(new, name) for name in RENEWED},
-            },
-            where=may_change & known.lease.is_(None),
-        )
-        compiled: Any = statement.compile(dialect=engine.dialect)
-        order: list[str] = list(compiled.positiontup)
-        if tuple(order[: len(ENQUEUED)]) != ENQUEUED:
-            raise RuntimeError("The statement's parameters do not come in the order of its columns.")
-        self.text = str(compiled)
-        self.constants = tuple(compiled.params[name] for name in order[len(ENQUEUED) :])
 
 
 def died(row: Any, now: datetime) -> dict[str, Any]:
@@ -329,11 +277,6 @@ def entry_of(row: Any) -> Entry:
         attempt_count=row.attempt_count,
         reason=row.reason,
     )
-
-
-def _any_of(column: sa.Column[str], states: Iterable[State]) -> sa.ColumnElement[bool]:
-    """`in`, in a form that can be executed for many rows at once."""
-    return sa.or_(*[column == sa.literal(str(state), sa.Text) for state in states])
 
 
 def _chunks(things: Iterable[Action], size: int) -> Iterator[Collection[Action]]:

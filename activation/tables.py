@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -135,11 +134,6 @@ def engine_for(url: str) -> sa.Engine:
         sa.event.listen(engine, "begin", _begin_immediate)
     _create(engine)
     return engine
-
-
-def insert_into(engine: sa.Engine, table: sa.Table) -> Any:
-    """An INSERT that knows `on conflict`, which both databases word alike and SQLAlchemy keeps per dialect."""
-    return (postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
 def _create(engine: sa.Engine) -> None:

@@ -167,6 +167,14 @@ def test_the_next_run_is_whole_again_beside_readers_and_loads_only_what_is_new(t
     assert acknowledged(job) >= troubled.before, "what was delivered stays delivered"
     back = ask_published(job, "select count(*) from marts.action_deliveries where outcome = 'acknowledged'")
     assert back[0][0] >= len(troubled.before), "a day later the receipts are a source like any other"
+    verdicts = dict(ask_published(job, "select verdict, count(*) from marts.crm_readback group by verdict"))
+    assert not verdicts.keys() & {"not_kept", "gone"}, "what the CRM acknowledged is what it shows"
+    deals = ask_published(
+        job,
+        "select count(distinct vendor_reference) from marts.action_deliveries"
+        " where destination = 'bitrix24' and object = 'deal_stages' and outcome = 'acknowledged'",
+    )
+    assert sum(verdicts.values()) == deals[0][0], "every deal that was set is looked at"
 
 
 def acknowledged(job: Job) -> set[str]:

@@ -1,0 +1,114 @@
+"""How an action that is wanted gets into the ledger: many at once, and as they are.
+
+What SQLAlchemy does to the parameters of every row costs more than all the rest, so in SQLite the rows go straight to
+the driver. A server is asked once for all of them: there every question costs a round trip.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from activation.actions import OPEN_STATES, State
+from activation.tables import deliveries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from activation.actions import Action
+
+COLUMNS = (
+    "action_id", "destination", "object", "action", "customer_id", "occurrence_id", "occurred_at", "expires_at",
+    "priority", "state", "payload", "payload_hash", "digest", "first_planned_at", "updated_at", "plan_id", "queued",
+    "tries", "is_wanted", "order_key",
+)  # fmt: skip
+# of an action that was known already:
+RENEWED = (
+    "expires_at", "priority", "payload", "payload_hash", "digest", "plan_id", "queued", "tries", "is_wanted",
+    "order_key",
+)  # fmt: skip
+
+
+def rows_of(
+    actions: Iterable[Action],
+    now: datetime,
+    *,
+    plan_id: str | None,
+    queued: str | None,
+    order_key: Callable[[Action], str | None],
+    is_wanted: bool,
+) -> list[tuple[Any, ...]]:
+    """The entries of these actions, in the order of COLUMNS."""
+    when = _text(now)
+    return [
+        (
+            each.action_id, each.destination, each.object, each.action, each.customer_id, each.occurrence_id,
+            _text(each.occurred_at), _text(each.expires_at), each.priority, "planned", each.payload,
+            each.payload_hash, each.digest, when, when, plan_id, queued, 0, is_wanted, order_key(each),
+        )
+        for each in actions
+    ]  # fmt: skip
+
+
+class Enqueueing:
+    """The statement that notes actions, ready for one database.
+
+    With `is_changed` it also takes up what was settled, if its payload is another one now.
+    """
+
+    def __init__(self, dialect: sa.Dialect, *, is_changed: bool) -> None:
+        if dialect.name == "postgresql":
+            several = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON))
+            given = several.table_valued(*[sa.column(name, deliveries.c[name].type) for name in COLUMNS])
+            chosen = sa.select(*given.render_derived(with_types=True).c)
+            insert: Any = postgresql.insert(deliveries).from_select(COLUMNS, chosen)
+        else:
+            insert = sqlite.insert(deliveries).values({name: sa.bindparam(name) for name in COLUMNS})
+        self._statement = _renewing(insert, is_changed=is_changed)
+        self._text, self._constants = "", ()
+        if dialect.name != "postgresql":
+            compiled: Any = self._statement.compile(dialect=dialect)
+            order: list[str] = list(compiled.positiontup)
+            if tuple(order[: len(COLUMNS)]) != COLUMNS:
+                raise RuntimeError("The statement's parameters do not come in the order of its columns.")
+            self._text = str(compiled)
+            self._constants = tuple(compiled.params[name] for name in order[len(COLUMNS) :])
+
+    def run(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Note these rows."""
+        if self._text:
+            connection.exec_driver_sql(self._text, [(*row, *self._constants) for row in rows])
+        else:
+            document = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows]).decode()
+            connection.execute(self._statement, {"rows": document})
+
+
+def _renewing(insert: Any, *, is_changed: bool) -> Any:
+    known, new = deliveries.c, insert.excluded
+    in_open = any_of(known.state, OPEN_STATES)
+    may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
+    return insert.on_conflict_do_update(
+        index_elements=["action_id"],
+        set_={
+            "state": sa.case((any_of(known.state, (State.UNKNOWN, State.WAITING)), known.state), else_=new.state),
+            "due": sa.case((in_open, known.due), else_=0.0),
+            "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
+            "first_tried": sa.case((in_open, known.first_tried), else_=None),
+            **{name: getattr(new, name) for name in RENEWED},
+        },
+        where=may_change & known.lease.is_(None),
+    )
+
+
+def any_of(column: sa.Column[str], states: Iterable[State]) -> sa.ColumnElement[bool]:
+    """`in`, in a form whose text does not depend on how many there are."""
+    return sa.or_(*[column == sa.literal(str(state), sa.Text) for state in states])
+
+
+def _text(moment: datetime | None) -> str | None:
+    """A time as SQLAlchemy writes it in SQLite, and as PostgreSQL reads it."""
+    return None if moment is None else moment.isoformat(" ", "microseconds")
