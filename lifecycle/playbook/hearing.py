@@ -25,6 +25,7 @@ FIGURES = {
     "churn_risk": "product",
     "upgrade_readiness": "product",
     "mrr": "stripe",
+    "revenue_at_risk": "stripe",
     "seats": "stripe",
     "renewal_promised": "stripe",
 }

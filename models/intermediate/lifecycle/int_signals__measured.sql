@@ -310,6 +310,26 @@ seats as (
 
 ),
 
+-- what a leaving customer would take along: the risk of a month times what was paid when it was over
+risked as (
+
+    select
+        scores.customer_id,
+        scores.occurred_at,
+        scores.probability * cast(movements.mrr_after as double) as revenue_at_risk
+    from scores
+    inner join movements
+        on
+            scores.customer_id = movements.customer_id
+            and scores.occurred_at > movements.occurred_at
+    where scores.score = 'churn_risk'
+    qualify row_number() over (
+        partition by scores.customer_id, scores.occurred_at
+        order by movements.occurred_at desc, movements.mrr_after desc
+    ) = 1
+
+),
+
 metrics as (
 
     select
@@ -371,6 +391,15 @@ metrics as (
         probability as measured_value,
         null as seat_change
     from scores
+    union all
+    select
+        customer_id,
+        'revenue_at_risk' as event_name,
+        'stripe' as source,
+        occurred_at,
+        revenue_at_risk as measured_value,
+        null as seat_change
+    from risked
 
 ),
 
