@@ -217,7 +217,7 @@ def activate(
             healed = ledger.heal(time.now())
             if healed:
                 progress.note(f"{healed} deliveries of an earlier run have an unknown outcome and are resolved first")
-            published = Published.newest(places.published_file)
+            published = Published.newest(places.complete_file)
             outlook = prepare(
                 published, ledger, policies(), guards(), served, time, as_of,
                 only=only, is_forced=is_forced, expected=expected,
@@ -227,7 +227,7 @@ def activate(
             if is_forced:
                 outlook.trips = {}
             budget = Budget(seconds=float(settings.DELIVERY_SECONDS.read()), limit=limit)
-            checks = Checks(Recheck(places.published_file, published).withdrawn, windows())
+            checks = Checks(Recheck(places.complete_file, published).withdrawn, windows())
             total = sum(outlook.to_send.values())
             said = _counting(progress, total)
             tallies = work(outlook.plan_id, served, ledger, time, budget, on_progress=said, checks=checks)

@@ -64,7 +64,7 @@ def plan_command(
         ledger = activate.open_ledger(places)
         try:
             with activate.destinations(RunTime(as_of)) as served:
-                published = Published.newest(places.published_file)
+                published = Published.newest(places.complete_file)
                 outlook = look_ahead(
                     published, ledger, activate.policies(), activate.guards(), as_of, only=only or (), on_planned=look
                 )

@@ -1,7 +1,9 @@
 """Publishing is a pointer flip: a new version is written beside the old one, audited, and only then linked.
 
     published/lifecycle.duckdb          -> current/lifecycle.duckdb
+    published/lifecycle.hyper           -> current/lifecycle.hyper              all marts for Tableau
     published/customer_lifecycle.parquet -> current/customer_lifecycle.parquet   (one per mart)
+    published/catalogue.html            -> current/catalogue.html               what every column says
     published/current                   -> versions/20261101T060000Z-1a2b3c4d   the one link that is ever flipped
     published/versions/<version>/        what it says
 
@@ -9,18 +11,26 @@ The DuckDB file holds the schemas marts and activation and is written in the sto
 clients open it. Descriptions come along as comments. Primary keys do not: their uniqueness was tested before the gate
 opened, a file nobody writes to has nothing left to enforce, and the indexes would double its size. Readers open it
 read-only and resolve the link first: DuckDB takes the same path for the same database within one process.
+
+With personal data kept apart, none of these files has a column that names a person, and there is one file more that
+only the owner may read: restricted.duckdb is the whole version, its tables with such columns in the schema pii.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle import catalogue, hyper
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     import duckdb
@@ -29,11 +39,17 @@ if TYPE_CHECKING:
     from lifecycle.settings import Places
 
 FILE_NAME = "lifecycle.duckdb"
+RESTRICTED_NAME = "restricted.duckdb"
+PERSONAL_SCHEMA = "pii"
 STORAGE_VERSION = "v1.0.0"
 STORAGE_NUMBER = 64  # how the file's header spells it
 SCHEMAS = ("marts", "activation")
 VOLATILE = frozenset({"publish_log", "gate_results"})  # what tells two runs over the same data apart, by design
 BUILDING = ".building-"
+
+
+# the select list of each public table by (schema, table)
+Shown = dict[tuple[str, str], str]
 
 
 class PublishError(Exception):
@@ -50,9 +66,25 @@ class Relation:
     digest: str
 
 
-def version_name(as_of: datetime, run_id: str) -> str:
-    """The name of this run's version: sorts by as_of, unique by run."""
-    return f"{as_of:%Y%m%dT%H%M%SZ}-{run_id[-8:]}"
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a version consists of. `personal` is what names a person, by (schema, table), and is kept apart if any."""
+
+    has_extract: bool = False
+    personal: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether there is a restricted file besides."""
+        return bool(self.personal)
+
+
+def version_name(as_of: datetime, run_id: str, places: Places) -> str:
+    """The name of this run's next version: sorts by as_of, unique by run and by how often the run was published."""
+    first = f"{as_of:%Y%m%dT%H%M%SZ}-{run_id[-8:]}"
+    versions = places.published / "versions"
+    names = (first if number == 1 else f"{first}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not (versions / name).exists())
 
 
 def current_version(places: Places) -> str | None:
@@ -86,6 +118,7 @@ def publish(
     places: Places,
     version: str,
     progress: Progress,
+    form: Form | None = None,
 ) -> Path:
     """Write this version from the warehouse behind `connection`, audit it, flip the link; the directory it is in.
 
@@ -93,32 +126,29 @@ def publish(
         PublishError: if the candidate differs from the warehouse or is not readable by 1.x clients. The version that
             serves goes on serving.
     """
+    form = form or Form()
     versions = places.published / "versions"
     versions.mkdir(parents=True, exist_ok=True)
     building = versions / f"{BUILDING}{version}"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    candidate = building / FILE_NAME
-
-    connection.execute(f"attach '{_quoted(candidate)}' as candidate (storage_version '{STORAGE_VERSION}')")
+    shown = _shown(connection, database, form.personal)
+    extract = hyper.Extract(building / hyper.FILE_NAME) if form.has_extract else None
     try:
-        for schema, name in _public(connection, database):
-            progress.detail(f"{schema}.{name}")
-            connection.execute(f'create schema if not exists candidate."{schema}"')
-            connection.execute(
-                f'create table candidate."{schema}"."{name}" as select * from "{database}"."{schema}"."{name}"'
-            )
-            if schema == "marts":
-                parquet = _quoted(building / f"{name}.parquet")
-                connection.execute(
-                    f'copy candidate."{schema}"."{name}" to \'{parquet}\' (format parquet, compression zstd)'
-                )
-        _copy_comments(connection, database)
-        connection.execute("checkpoint candidate")
+        _write(connection, database, building, shown, extract, progress)
+        if form.is_apart:
+            _write_restricted(connection, database, building / RESTRICTED_NAME, form.personal)
     finally:
-        connection.execute("detach candidate")
+        if extract is not None:
+            extract.close()
+    _audit(connection, database, building / FILE_NAME, shown)
+    if form.is_apart:
+        _audit(connection, database, building / RESTRICTED_NAME, _shown(connection, database, {}))
+    if extract is not None:
+        _audit_extract(connection, building, extract, progress)
+    if catalogue.exists(connection, database):
+        catalogue.write_page(connection, database, building / catalogue.PAGE_NAME, version)
 
-    _audit(connection, database, candidate)
     for path in sorted(building.iterdir()):
         _sync(path)
     _sync(building)
@@ -129,6 +159,64 @@ def publish(
     _link_names(places.published, final)
     _sync(places.published)
     return final
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    database: str,
+    building: Path,
+    shown: Shown,
+    extract: hyper.Extract | None,
+    progress: Progress,
+) -> None:
+    """The DuckDB file, the Parquet files and, as these become ready, the extract."""
+    with _candidate(connection, building / FILE_NAME):
+        for (schema, name), columns in shown.items():
+            progress.detail(f"{schema}.{name}")
+            connection.execute(f'create schema if not exists candidate."{schema}"')
+            connection.execute(
+                f'create table candidate."{schema}"."{name}" as select {columns} from "{database}"."{schema}"."{name}"'
+            )
+            if schema == "marts":
+                parquet = building / f"{name}.parquet"
+                connection.execute(
+                    f'copy candidate."{schema}"."{name}" to \'{_quoted(parquet)}\' (format parquet, compression zstd)'
+                )
+                if extract is not None:
+                    extract.add(name, parquet)
+        if extract is not None:
+            extract.close()
+        _copy_comments(connection, database)
+
+
+def _write_restricted(
+    connection: duckdb.DuckDBPyConnection,
+    database: str,
+    path: Path,
+    personal: Mapping[tuple[str, str], frozenset[str]],
+) -> None:
+    """Everything, for its owner's eyes: tables that name persons in a schema of their own, with views on them."""
+    with _candidate(connection, path):
+        path.chmod(0o600)
+        connection.execute(f"create schema candidate.{PERSONAL_SCHEMA}")
+        for schema, name in _public(connection, database):
+            connection.execute(f'create schema if not exists candidate."{schema}"')
+            home = PERSONAL_SCHEMA if (schema, name) in personal else schema
+            connection.execute(
+                f'create table candidate."{home}"."{name}" as select * from "{database}"."{schema}"."{name}"'
+            )
+            if home != schema:
+                connection.execute(f'create view candidate."{schema}"."{name}" as select * from "{home}"."{name}"')
+
+
+@contextmanager
+def _candidate(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
+    connection.execute(f"attach '{_quoted(path)}' as candidate (storage_version '{STORAGE_VERSION}')")
+    try:
+        yield
+        connection.execute("checkpoint candidate")
+    finally:
+        connection.execute("detach candidate")
 
 
 def prune(places: Places, keep: int) -> list[str]:
@@ -152,17 +240,33 @@ def prune(places: Places, keep: int) -> list[str]:
     return sorted(path.name for path in doomed)
 
 
-def _fingerprints(connection: duckdb.DuckDBPyConnection, database: str) -> list[tuple[object, ...]]:
-    """Every public table with its rows and a sum of their hashes.
+def _shown(
+    connection: duckdb.DuckDBPyConnection, database: str, hidden: Mapping[tuple[str, str], frozenset[str]]
+) -> Shown:
+    """The select list of every public table, without the hidden columns."""
+    shown: Shown = {}
+    for schema, name in _public(connection, database):
+        known = connection.execute(
+            "select column_name from information_schema.columns"
+            " where table_catalog = ? and table_schema = ? and table_name = ? order by ordinal_position",
+            [database, schema, name],
+        ).fetchall()
+        left_out = hidden.get((schema, name), frozenset())
+        shown[schema, name] = ", ".join(f'"{column}"' for (column,) in known if column not in left_out)
+    return shown
+
+
+def _fingerprints(connection: duckdb.DuckDBPyConnection, database: str, shown: Shown) -> list[tuple[object, ...]]:
+    """Every shown table with its rows and a sum of their hashes.
 
     The engine's own hash is twenty times faster than a digest of the text and means nothing outside this process.
     """
     return [
         connection.execute(
             f"select '{schema}.{name}', count(*), sum(cast(hash(each_row) as hugeint))"
-            f' from "{database}"."{schema}"."{name}" as each_row'
+            f' from (select {columns} from "{database}"."{schema}"."{name}") as each_row'
         ).fetchall()[0]
-        for schema, name in _public(connection, database)
+        for (schema, name), columns in shown.items()
     ]
 
 
@@ -181,27 +285,31 @@ def _public(connection: duckdb.DuckDBPyConnection, database: str) -> list[tuple[
 
 def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str) -> None:
     tables = connection.execute(
-        "select schema_name, table_name, comment from duckdb_tables() where database_name = ? and comment is not null"
-        " union all"
-        " select schema_name, view_name, comment from duckdb_views() where database_name = ? and comment is not null",
-        [database, database],
+        "select schema_name, table_name, comment from duckdb_tables() where database_name = $from"
+        " union all select schema_name, view_name, comment from duckdb_views() where database_name = $from",
+        {"from": database},
     ).fetchall()
     columns = connection.execute(
-        "select schema_name, table_name, column_name, comment from duckdb_columns()"
-        " where database_name = ? and comment is not null",
+        "select schema_name, table_name, column_name, comment from duckdb_columns() where database_name = ?",
         [database],
     ).fetchall()
+    there = set(
+        connection.execute(
+            "select schema_name, table_name, column_name from duckdb_columns() where database_name = 'candidate'"
+        ).fetchall()
+    )
+    there |= {(schema, table) for schema, table, _ in there}
     connection.execute("begin")  # hundreds of statements, one commit
     for schema, table, comment in tables:
-        if schema in SCHEMAS:
+        if comment and (schema, table) in there:
             connection.execute(f'comment on table candidate."{schema}"."{table}" is \'{_quoted(comment)}\'')
     for schema, table, column, comment in columns:
-        if schema in SCHEMAS:
+        if comment and (schema, table, column) in there:
             connection.execute(f'comment on column candidate."{schema}"."{table}"."{column}" is \'{_quoted(comment)}\'')
     connection.execute("commit")
 
 
-def _audit(connection: duckdb.DuckDBPyConnection, database: str, candidate: Path) -> None:
+def _audit(connection: duckdb.DuckDBPyConnection, database: str, candidate: Path, shown: Shown) -> None:
     """Read the closed file as a reader would, and compare it with where it came from."""
     if candidate.with_name(candidate.name + ".wal").exists():
         raise PublishError("The candidate was closed with a write-ahead log beside it; it was not published.")
@@ -211,10 +319,32 @@ def _audit(connection: duckdb.DuckDBPyConnection, database: str, candidate: Path
         raise PublishError(f"The candidate has storage version {number}, which DuckDB 1.x clients cannot open.")
     connection.execute(f"attach '{_quoted(candidate)}' as audited (read_only)")
     try:
-        if _fingerprints(connection, "audited") != _fingerprints(connection, database):
+        if _fingerprints(connection, "audited", shown) != _fingerprints(connection, database, shown):
             raise PublishError("The candidate's rows differ from the warehouse's; it was not published.")
     finally:
         connection.execute("detach audited")
+
+
+def _audit_extract(
+    connection: duckdb.DuckDBPyConnection, building: Path, extract: hyper.Extract, progress: Progress
+) -> None:
+    """Compare the extract, as Tableau's engine reads it, with the DuckDB file; without an engine there is none."""
+    try:
+        found = extract.finish()
+    except hyper.HyperError as error:
+        (building / hyper.FILE_NAME).unlink(missing_ok=True)
+        progress.note(f"{error} The version has none.")
+        return
+    connection.execute(f"attach '{_quoted(building / FILE_NAME)}' as audited (read_only)")
+    try:
+        wanted = hyper.expected(connection, "audited")
+    finally:
+        connection.execute("detach audited")
+    wrong = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    if wrong:
+        raise PublishError(
+            f"The Tableau extract differs from the DuckDB file in {', '.join(wrong[:5])}; not published."
+        )
 
 
 def _point(link: Path, target: Path) -> None:

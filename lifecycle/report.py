@@ -82,7 +82,7 @@ def read(places: Places) -> Report:
     """The report over what is published now."""
     report = Report(publish.current_version(places))
     if report.version is not None:
-        path = places.published_file.resolve()
+        path = places.complete_file.resolve()
         report.files = [str(places.published_file), f"{places.published}/*.parquet"]
         with duckdb.connect(str(path), read_only=True) as connection:
             tables = {

@@ -26,6 +26,7 @@ from lifecycle import (
     publish,
     published_identities,
     published_states,
+    retention,
     settings,
 )
 from lifecycle.lock import held
@@ -255,9 +256,10 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
     Raises:
         publish.PublishError: if the candidate fails its audit. The version that serves goes on serving.
     """
-    version = publish.version_name(run.as_of, run.run_id)
+    version = publish.version_name(run.as_of, run.run_id, run.places)
     with warehouse(run.places) as connection:
         name = connection_name(run.places)
+        form = retention.publication_form(connection, name, run.progress)
         relations = publish.measure(connection, name)
         row = _publication(run, verdict, "published", "")
         row |= {
@@ -273,7 +275,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         published_identities.remember(connection, run.run_id, run.as_of)
         published_states.remember(connection, run.run_id, run.as_of)
         try:
-            publish.publish(connection, name, run.places, version, run.progress)
+            publish.publish(connection, name, run.places, version, run.progress, form)
         except publish.PublishError as error:
             ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
             raise
@@ -285,7 +287,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
 
 def held_back(places: Places) -> list[tuple[str, str, int]]:
     """(action, reason, number) of the decisions that are suppressed and still in time, from the published file."""
-    with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
+    with duckdb.connect(str(places.complete_file.resolve()), read_only=True) as connection:
         return connection.execute(
             "select action, suppression_reason, count(*) from marts.action_decisions"
             " where decision = 'suppressed' and is_open group by all order by all"
@@ -341,7 +343,7 @@ def published_as_of(places: Places) -> datetime:
     Raises:
         CannotRunError: if nothing is published.
     """
-    path = places.published_file.resolve()
+    path = places.complete_file.resolve()
     if not path.exists():
         raise CannotRunError(
             "Nothing is published yet: `lifecycle run` does it all, `lifecycle publish` the last step."
@@ -425,7 +427,7 @@ def _tidy(places: Places) -> None:
 
 
 def _published_counts(connection: duckdb.DuckDBPyConnection, places: Places) -> dict[str, int]:
-    path = places.published_file.resolve()
+    path = places.complete_file.resolve()
     if not path.exists():
         return {}
     connection.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as serving (read_only)")

@@ -133,6 +133,8 @@ DATA_DIR = Setting("lifecycle.data_dir")
 CLOCK = Setting("lifecycle.clock", check=_one_of("sandbox", "system"))
 KEEP_VERSIONS = Setting("lifecycle.keep_versions", check=_number(1, 1000))
 SHRINK_TOLERANCE = Setting("lifecycle.shrink_tolerance", check=_number(0, 1))
+TABLEAU_EXTRACT = Setting("lifecycle.tableau_extract", check=_one_of("auto", "true", "false"))
+PERSONAL_DATA = Setting("lifecycle.personal_data", check=_one_of("inline", "apart"))
 DELIVERY_SECONDS = Setting("lifecycle.delivery_seconds", check=_number(0, 86400))
 SANDBOX_URL = Setting("sandbox.url", check=_is_url)
 ALERTS = Setting("alerts.slack_webhook_url", is_secret=True, check=_is_url)
@@ -190,6 +192,17 @@ class Places:
         return self.data_dir / "reports"
 
     @property
+    def complete_file(self) -> Path:
+        """The published file with everything in it: the restricted one where personal data is kept apart."""
+        restricted = self.published / "current" / "restricted.duckdb"
+        return restricted if restricted.exists() else self.published_file
+
+    @property
+    def erasures(self) -> Path:
+        """Who must not come back (as salted hashes), and the receipts of what was erased."""
+        return self.data_dir / "erasures"
+
+    @property
     def dbt(self) -> Path:
         """Dbt's artefacts and logs."""
         return self.data_dir / "dbt"
@@ -234,6 +247,8 @@ def check_all() -> None:
     """
     for setting in (DATA_DIR, CLOCK, KEEP_VERSIONS, SHRINK_TOLERANCE, DELIVERY_SECONDS):
         setting.read()
+    for setting in (TABLEAU_EXTRACT, PERSONAL_DATA):
+        setting.find()
     if CLOCK.read() == "sandbox":
         SANDBOX_URL.read()
     ALERTS.find()

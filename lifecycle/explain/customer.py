@@ -130,7 +130,7 @@ def _refusals(links: list[Link]) -> list[str]:
 
 def _file(*, from_warehouse: bool) -> Path:
     places = settings.places()
-    path = places.warehouse if from_warehouse else places.published_file.resolve()
+    path = places.warehouse if from_warehouse else places.complete_file.resolve()
     if not path.exists():
         raise CannotRunError(
             "Nothing is built yet: `lifecycle build` makes it."

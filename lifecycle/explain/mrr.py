@@ -127,7 +127,7 @@ def explain_mrr(
 ) -> None:
     """Say which customers, under which rules, make another tool's MRR differ from ours. Adds up to the cent."""
     with answering(as_json=as_json):
-        path = settings.places().published_file.resolve()
+        path = settings.places().complete_file.resolve()
         if not path.exists():
             raise CannotRunError("Nothing is published yet: `lifecycle run` does it all.")
         with duckdb.connect(str(path), read_only=True) as connection:
