@@ -33,5 +33,6 @@ class _CrossDatabase:
 
 
 adapter = _Adapter()
+graph: dict[str, Any] = {}
 dbt = _CrossDatabase()
 globals()["return"] = lambda value: value
