@@ -11,7 +11,7 @@ from activation.actions import DEAD_LETTERS, OPEN_STATES, State
 from activation.tables import attempts, deliveries, listed, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import datetime
 
     from activation.ledger import Ledger
@@ -77,14 +77,27 @@ def forget(ledger: Ledger, customer_id: str, now: datetime) -> int:
     Payloads, their hashes, vendors' references and words go; what was still to be sent is dropped. In SQLite the file
     is rewritten, so that no bytes of it are left.
     """
-    theirs = deliveries.c.customer_id == customer_id
+    return forget_matching(ledger, now, lambda customer, _texts: customer == customer_id)
+
+
+def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Sequence[str]], bool]) -> int:
+    """The same for deliveries that `is_theirs` says yes to, by the customer and all texts that may name a person."""
+    known = deliveries.c
+    said = [known.payload, known.reason, known.vendor_reference, known.order_key]
     with ledger.transaction() as connection:
-        ids: list[str] = list(connection.execute(sa.select(deliveries.c.action_id).where(theirs)).scalars())
-        erasing = sa.update(attempts).where(one_of(attempts.c.action_id, "ids")).values(reason=ERASED)
-        connection.execute(erasing, {"ids": listed(ids)})
-        connection.execute(
+        words: dict[str, list[str]] = {}
+        for attempt in connection.execute(sa.select(attempts.c.action_id, attempts.c.reason)):
+            words.setdefault(attempt[0], []).append(attempt[1])
+        ids = []
+        for row in connection.execute(sa.select(known.action_id, known.customer_id, *said)):
+            texts = [text for text in (*row[2:], *words.get(row[0], ())) if text]
+            if is_theirs(row[1], texts):
+                ids.append(row[0])
+        some = {"ids": listed(ids)}
+        connection.execute(sa.update(attempts).where(one_of(attempts.c.action_id, "ids")).values(reason=ERASED), some)
+        erasing = (
             sa.update(deliveries)
-            .where(theirs)
+            .where(one_of(known.action_id, "ids"))
             .values(
                 payload="{}",
                 payload_hash=ERASED,
@@ -92,14 +105,15 @@ def forget(ledger: Ledger, customer_id: str, now: datetime) -> int:
                 order_key=None,
                 vendor_reference=None,
                 reason="The customer was forgotten.",
-                acknowledged_hash=sa.case((deliveries.c.acknowledged_hash.is_not(None), ERASED)),
-                state=sa.case((deliveries.c.state == State.ACKNOWLEDGED, deliveries.c.state), else_=State.DROPPED),
+                acknowledged_hash=sa.case((known.acknowledged_hash.is_not(None), ERASED)),
+                state=sa.case((known.state == State.ACKNOWLEDGED, known.state), else_=State.DROPPED),
                 queued=None,
                 lease=None,
                 lease_until=None,
                 updated_at=now,
             )
         )
+        connection.execute(erasing, some)
     ledger.compact()
     return len(ids)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest import contracts
 from ingest.contracts import TableContract
+from ingest.forgotten import Forgotten
 from ingest.guards import SMALLEST_SHARE
 from ingest.quarantine import Quarantine
 from ingest.typed import TypedTable
@@ -36,11 +37,13 @@ class Extraction:
     tables: dict[str, TypedTable] = field(default_factory=dict)
     vendor_totals: dict[str, int] = field(default_factory=dict)
     quarantine: Quarantine = field(init=False)
+    forgotten: Forgotten = field(init=False)
     # newest instant (UTC, naive) up to which this source is complete; None: nothing is known
     data_through_at: dt.datetime | None = None
 
     def __post_init__(self) -> None:
-        self.quarantine = Quarantine(self.source)
+        self.forgotten = Forgotten.load(self.data_dir)
+        self.quarantine = Quarantine(self.source, self.forgotten)
 
     @property
     def contracts(self) -> Mapping[str, TableContract]:
@@ -55,5 +58,5 @@ class Extraction:
     def table(self, name: str, *, keep: str = "first") -> TypedTable:
         """The collector of one table; the same one for every resource that writes to it."""
         if name not in self.tables:
-            self.tables[name] = TypedTable(self.contracts[name], self.quarantine, keep=keep)
+            self.tables[name] = TypedTable(self.contracts[name], self.quarantine, keep=keep, forgotten=self.forgotten)
         return self.tables[name]

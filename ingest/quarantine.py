@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from ingest.forgotten import Forgotten
+
 # longer payloads are cut: the quarantine explains a row, it does not archive it
 PAYLOAD_LIMIT = 20_000
 
@@ -48,6 +50,7 @@ class Quarantine:
     """What one extraction set aside."""
 
     source: str
+    forgotten: Forgotten = field(default_factory=Forgotten)
     rejected: list[Rejected] = field(default_factory=list)
     _seen: Counter[tuple[str, str | None, str, str]] = field(default_factory=Counter)
 
@@ -55,6 +58,10 @@ class Quarantine:
         """Set one record aside. `payload` is the record as received; anything that is no text is written as JSON."""
         text = payload if isinstance(payload, str) else as_json_text(payload)
         text = text.encode("utf-8", "backslashreplace").decode("utf-8")[:PAYLOAD_LIMIT]
+        if self.forgotten.scrub_text(text) != text:  # a record that cannot be read cannot be scrubbed with certainty
+            text = '{"forgotten": true}'
+            reason = self.forgotten.scrub_text(reason)
+            record_key = self.forgotten.scrub_text(record_key) if record_key else None
         identity = (table_name, record_key, reason, text)
         self.rejected.append(
             Rejected(self.source, table_name, location, record_key, reason, text, self._seen[identity])

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.contracts import ARROW_TYPES, DUCKDB_TYPES, TableContract
+from ingest.forgotten import Forgotten
 from ingest.quarantine import Quarantine, as_json_text
 
 BIGINT_LIMIT = 2**63
@@ -143,12 +144,20 @@ class TypedTable:
     show the current object (a repeat at a page border is the same object again), "last" for feeds of changes.
     """
 
-    def __init__(self, contract: TableContract, quarantine: Quarantine, *, keep: str = "first") -> None:
+    def __init__(
+        self,
+        contract: TableContract,
+        quarantine: Quarantine,
+        *,
+        keep: str = "first",
+        forgotten: Forgotten | None = None,
+    ) -> None:
         if keep == "last" and not contract.latest_by:
             raise ValueError(f"{contract.name} keeps the last version, so its contract must name `latest_by`.")
         self._contract = contract
         self._quarantine = quarantine
         self._keep_last = keep == "last"
+        self._forgotten = forgotten or Forgotten()
         self._schema = contract.arrow_schema()
         self._columns = list(contract.columns)
         self._key = contract.primary_key
@@ -286,9 +295,13 @@ class TypedTable:
         for row in rows:
             row.extend([None] * (width - len(row)))
         try:
-            return self._arrow(rows)
+            table = self._arrow(rows)
         except (UnicodeEncodeError, pa.ArrowInvalid):
-            return self._arrow([row for row in rows if self._is_utf8(row)])
+            table = self._arrow([row for row in rows if self._is_utf8(row)])
+        return self._without_forgotten(table)
+
+    def _without_forgotten(self, table: pa.Table) -> pa.Table:
+        return self._forgotten.scrub(f"{self._contract.dataset}.{self._contract.name}", table)[0]
 
     def _is_utf8(self, row: list[Any]) -> bool:
         try:
@@ -329,6 +342,9 @@ class TypedTable:
         A column that already has the contract's type passes as it is. Any other is cast value by value; a row that
         holds a value which does not survive the cast is quarantined. Columns the contract does not know follow as text.
         """
+        return self._without_forgotten(self._taken(table, location))
+
+    def _taken(self, table: pa.Table, location: str) -> pa.Table:
         self.extracted += table.num_rows
         if table.schema.remove_metadata().equals(self._schema):
             return table.replace_schema_metadata(None)

@@ -18,6 +18,7 @@ from ingest.errors import IngestError
 from lifecycle import publish, run, settings
 from lifecycle.clock import ClockError
 from lifecycle.dbt import DbtError
+from lifecycle.forget import proof
 from lifecycle.lock import HeldError
 from lifecycle.progress import Lines
 from sandbox.serve import ServerError
@@ -34,6 +35,7 @@ EXPECTED = (
     IngestError,
     ServerError,
     publish.PublishError,
+    proof.RemainsError,
     run.CannotRunError,
 )
 

@@ -15,7 +15,9 @@ from rich.console import Console
 from lifecycle import delivery, report, run, settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.check import check
+from lifecycle.docs import docs_command
 from lifecycle.explain import explain_app
+from lifecycle.forget.command import forget_command
 from sandbox.world.parameters import WorldParameters
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ sandbox_app = typer.Typer(help="The four silos and the four destinations on this
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(explain_app, name="explain")
 app.command("check")(check)
+app.command("forget")(forget_command)
+app.command("docs")(docs_command)
 delivery.register(app)
 
 FAULT = '{"vendor": "stripe", "kind": "silo_down"}'

@@ -13,7 +13,7 @@ from activation.ledger import Ledger, Result
 from activation.pacing import Rate, Retry
 from activation.plan import Policy, Verdict, plan
 from activation.tally import Tally
-from activation.upkeep import Health, Thresholds, alarms, dead_letters, drop, forget, health, retry
+from activation.upkeep import Health, Thresholds, alarms, dead_letters, drop, forget, forget_matching, health, retry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +105,22 @@ def test_a_forgotten_customer_leaves_no_byte_behind(ledger: Ledger, action: Any)
     for path in ledger.path.parent.glob("ledger.sqlite*"):
         assert secret.encode() not in path.read_bytes(), path.name
     assert verdicts(ledger, theirs) == [Verdict.UNCHANGED, Verdict.BLOCKED]
+
+
+def test_one_of_several_people_is_forgotten_by_what_names_them(ledger: Ledger, action: Any) -> None:
+    ann = action(1, customer_id="c_firm", payload='{"email":"ann@firm.example"}')
+    ben = action(2, customer_id="c_firm", payload='{"email":"ben@firm.example"}')
+    refused = action(3, customer_id="c_firm", payload='{"stage":"won"}')
+    ledger.enqueue([ann, ben, refused], AS_OF)
+    ledger.intend([refused], AS_OF)
+    ledger.record([Result(refused, Outcome.rejected("ann@firm.example is nobody", 422))], AS_OF)
+    found = forget_matching(ledger, AS_OF, lambda _customer, texts: any("ann@" in text for text in texts))
+    assert found == 2, "what a vendor answered names people too"
+    kept = {key: entry.state for key, entry in ledger.snapshot().items()}
+    assert kept[ben.action_id] is State.PLANNED
+    for path in ledger.path.parent.glob("ledger.sqlite*"):
+        assert b"ann@firm.example" not in path.read_bytes(), path.name
+    assert any(b"ben@firm.example" in path.read_bytes() for path in ledger.path.parent.glob("ledger.sqlite*"))
 
 
 def test_health_counts_what_is_stuck_and_alarms_name_it(ledger: Ledger, rejected: list[Action], action: Any) -> None:

@@ -1,7 +1,7 @@
 -- One row per person of a customer to whom a message could go, with whether they may be written to.
 -- People of the product come before people of the CRM; a lead who never signed up can only be reached by the address in
 -- the CRM. Consent is opt-out and personal: somebody on the vendor's unsubscribed list, or who unsubscribed from a
--- single message, is not written to, by id or by address.
+-- single message, is not written to, by id or by address. Neither is anybody who asked to be forgotten.
 -- Hazard: shared addresses. If one of two people behind an address said no, the address is not written to.
 
 with
@@ -140,25 +140,36 @@ refusing_addresses as (
     from refusals
     where email is not null
 
+),
+
+judged as (
+
+    select
+        normalised.*,
+        coalesce(refusing_users.user_id, refusing_addresses.email_normalised) is not null
+        or {{ is_forgotten('normalised.user_id') }}
+        or {{ is_forgotten('normalised.email') }} as has_unsubscribed
+    from normalised
+    left join refusing_users on normalised.user_id = refusing_users.user_id
+    left join refusing_addresses on normalised.email_normalised = refusing_addresses.email_normalised
+
 )
 
 select
-    normalised.customer_id,
-    normalised.user_id,
-    normalised.email,
-    normalised.known_from,
-    normalised.first_seen_at,
-    coalesce(refusing_users.user_id, refusing_addresses.email_normalised) is not null as has_unsubscribed,
+    customer_id,
+    user_id,
+    email,
+    known_from,
+    first_seen_at,
+    has_unsubscribed,
     -- the first known person stands for the customer as long as they may be written to; ids settle ties
     row_number() over (
-        partition by normalised.customer_id
+        partition by customer_id
         order by
-            case when coalesce(refusing_users.user_id, refusing_addresses.email_normalised) is null then 1 else 2 end,
-            case when normalised.email_normalised is not null then 1 else 2 end,
-            case normalised.known_from when 'product' then 1 else 2 end,
-            normalised.first_seen_at,
-            coalesce(normalised.user_id, normalised.email)
+            has_unsubscribed,
+            case when email_normalised is not null then 1 else 2 end,
+            case known_from when 'product' then 1 else 2 end,
+            first_seen_at,
+            coalesce(user_id, email)
     ) as recipient_rank
-from normalised
-left join refusing_users on normalised.user_id = refusing_users.user_id
-left join refusing_addresses on normalised.email_normalised = refusing_addresses.email_normalised
+from judged

@@ -1,0 +1,1 @@
+"""Erasing a person: who that is, the warehouse, files that are overwritten, the proof, and the command."""
