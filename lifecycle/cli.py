@@ -241,7 +241,7 @@ def report_command(as_json: Json = False) -> None:
         places = settings.places()
         try:
             with progress.step("write the pages"):
-                files = pages.write(places.published_file, places.reports)
+                files = pages.write(places.complete_file, places.reports)
         except published.NothingPublishedError as error:
             raise run.CannotRunError(str(error)) from None
         say({"files": [str(file) for file in files]}, "\n".join(str(file) for file in files), as_json=as_json)

@@ -83,7 +83,9 @@ def read(places: Places) -> Report:
     report = Report(publish.current_version(places))
     if report.version is not None:
         path = places.complete_file.resolve()
+        others = [places.published / name for name in ("lifecycle.hyper", "catalogue.html")]
         report.files = [str(places.published_file), f"{places.published}/*.parquet"]
+        report.files += [str(path) for path in others if path.exists()]
         with duckdb.connect(str(path), read_only=True) as connection:
             tables = {
                 name

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks import publication
 from lifecycle import catalogue, hyper, publish, retention, settings
 from lifecycle.settings import Places
 
@@ -178,3 +179,8 @@ def test_a_run_may_be_published_twice(places: Places, fill: Any, progress: Any) 
             publish.publish(connection, "warehouse", places, names[-1], progress)
     assert names == ["20261101T060000Z-1a2b3c4d", "20261101T060000Z-1a2b3c4d-2"]
     assert publish.current_version(places) == names[1]
+
+
+def test_readers_under_load_see_whole_versions_in_order_and_no_error(places: Places) -> None:
+    figures = publication.under_load(places, readers=4, publications=4, rows=2000)
+    assert [figure.name for figure in figures if not figure.holds] == []
