@@ -1,8 +1,8 @@
 -- One row per silo: how often it is read, up to when its data is complete, how much of the last 24 hours is still to
 -- come, what is therefore final, and whether the numbers shown rest on an older answer of it.
 -- Why it exists: a run goes on without a silo that is down. Nothing stale may look fresh, so every reader can ask here.
--- Only events of the product arrive later than they happened; APIs are asked for everything up to the watermark, and what
--- they change afterwards is a change, not a late arrival.
+-- Only events of the product arrive later than they happened; APIs are asked for everything up to the watermark, and
+-- what they change afterwards is a change, not a late arrival.
 -- Hazard: only what is a function of as_of stands here. Rows per run would differ between two runs over the same data.
 
 with
