@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev run stop test lint types pytest dbt-test end-to-end lock clean
+.PHONY: help install install-dev run stop test lint types all-tests pytest dbt-test end-to-end lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ stop: ## stop the sandbox
 	@$(BIN)/lifecycle sandbox down
 
 test: install-dev ## everything that must hold before a change lands
-	@$(MAKE) --no-print-directory -j 2 lint types
+	@$(MAKE) --no-print-directory -j 3 lint types all-tests
+
+# beside lint and types, which fill the time in which the end-to-end tests wait for vendors
+all-tests: install-dev
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install-dev ## ruff and sqlfluff

@@ -14,6 +14,20 @@
 {%- endmacro %}
 
 
+-- Whether a text is JSON; null for null. Far cheaper than to ask for the text at '$'.
+{% macro is_json(column) -%}
+    {{ return(adapter.dispatch('is_json')(column)) }}
+{%- endmacro %}
+
+{% macro default__is_json(column) -%}
+    json_valid({{ column }})
+{%- endmacro %}
+
+{% macro spark__is_json(column) -%}
+    (get_json_object({{ column }}, '$') is not null)
+{%- endmacro %}
+
+
 -- One row per element of the JSON array at a path (for a select list; each element is JSON again, see json_text).
 {% macro json_elements(column, path='$') -%}
     {{ return(adapter.dispatch('json_elements')(column, path)) }}

@@ -36,3 +36,13 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmacro %}
+
+
+-- The comments of a table's columns, in one statement. dbt-duckdb asks first which columns there are; what is described
+-- here has an enforced contract, so every described column is there.
+{% macro duckdb__alter_column_comment(relation, column_dict) %}
+    {%- for name, column in column_dict.items() %}
+        comment on column {{ relation }}.{{ adapter.quote(name) if column['quote'] else name }}
+        is {{ duckdb_escape_comment(column['description']) }};
+    {%- endfor %}
+{% endmacro %}

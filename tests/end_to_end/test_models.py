@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from pathlib import Path
 
 import pytest
 
-from benchmarks.job import Job
 from tests.warehouse import Warehouse, manifest
 
 from .conftest import published_numbers
@@ -14,11 +14,14 @@ from .conftest import published_numbers
 pytestmark = pytest.mark.end_to_end
 
 
-def test_unit_tests_pass_and_plain_dbt_builds_without_touching_what_is_published(ran: Callable[[], Job]) -> None:
-    job = ran()
-    numbers = published_numbers(job.data_dir)
-    warehouse = Warehouse(job.data_dir)
+def test_unit_tests_pass_and_plain_dbt_builds_without_touching_what_is_published(
+    after_first_run: Path, tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    shutil.copytree(after_first_run, data_dir, symlinks=True)
+    numbers = published_numbers(data_dir)
+    warehouse = Warehouse(data_dir)
     tested = warehouse.dbt("test", "--select", "test_type:unit").results
     assert len(tested) == len(manifest().unit_tests) > 50, "the run tests the data, this tests the logic"
     warehouse.dbt("build", "--select", "mrr_movements")
-    assert published_numbers(job.data_dir) == numbers, "nothing outside `publish` touches the published file"
+    assert published_numbers(data_dir) == numbers, "nothing outside `publish` touches the published file"

@@ -16,7 +16,7 @@ from sandbox import generate
 from sandbox.store import Store
 from sandbox.world.parameters import WorldParameters
 
-DAYS = 3
+DAYS = 2
 
 
 @pytest.fixture

@@ -59,8 +59,8 @@ judged as (
             when {{ is_unbelievable_time('occurred_at') }} then 'happened before the company existed or in the future'
             -- a client clock may run ahead of ours, but not by more than a day
             when occurred_at > {{ dbt.dateadd('day', 1, 'received_at') }} then 'happened after it was received'
-            when properties is not null and {{ json_text('properties', '$') }} is null then 'properties are not JSON'
-            when context is not null and {{ json_text('context', '$') }} is null then 'context is not JSON'
+            when not {{ is_json('properties') }} then 'properties are not JSON'
+            when not {{ is_json('context') }} then 'context is not JSON'
         end as reject_reason
     from renamed
 
