@@ -14,6 +14,8 @@ import pytest
 from benchmarks.job import Job
 from tests import warehouse
 
+from .dirty import spoil_documents
+
 WORLD = ("--customers", "150", "--months", "8", "--events-per-day", "300")
 PARSED = Path("dbt") / "target" / "partial_parse.msgpack"
 
@@ -33,11 +35,12 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def world(common: Path) -> Path:
-    """A generated world with its files, and dbt's parse of the project; never served: tests copy it."""
+    """A generated world with its files, bad records in every silo, and dbt's parse of the project; tests copy it."""
 
     def make(folder: Path) -> None:
         job = Job(folder, WORLD)
         job.ask("sandbox", "generate", *job.world)
+        spoil_documents(folder)
         warehouse.manifest()
         (folder / PARSED).parent.mkdir(parents=True)
         shutil.copy(warehouse.PROJECT_DIR / "target" / PARSED.name, folder / PARSED)

@@ -20,6 +20,7 @@ import requests
 from benchmarks.job import Job
 
 from .conftest import ask_published, published_numbers
+from .dirty import not_set_aside
 
 pytestmark = pytest.mark.end_to_end
 
@@ -40,6 +41,10 @@ def test_every_silo_arrives_and_every_destination_is_served(first: Job) -> None:
         assert {state for (state,) in ledger.execute("select state from deliveries")} == {"acknowledged"}
     offered = dict(ask_published(first, "select destination, count(*) from marts.action_decisions group by 1"))
     assert set(offered) == {"customerio", "bitrix24", "make", "zendesk"}
+
+
+def test_bad_records_are_set_aside_each_for_its_reason_and_hold_up_nothing(first: Job) -> None:
+    assert not_set_aside(first.data_dir / "warehouse.duckdb") == []
 
 
 def test_the_first_load_of_history_fires_nothing_old(first: Job) -> None:
