@@ -14,6 +14,7 @@ from rich.console import Console
 
 from lifecycle import delivery, report, run, settings
 from lifecycle.answering import Json, answering, say
+from lifecycle.backtest import backtest_command
 from lifecycle.check import check
 from lifecycle.docs import docs_command
 from lifecycle.explain import explain_app
@@ -34,6 +35,7 @@ sandbox_app = typer.Typer(help="The four silos and the four destinations on this
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(explain_app, name="explain")
 app.command("check")(check)
+app.command("backtest")(backtest_command)
 app.command("forget")(forget_command)
 app.command("docs")(docs_command)
 delivery.register(app)

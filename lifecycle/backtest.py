@@ -1,0 +1,391 @@
+"""`lifecycle backtest`: what a signal or an action would have done over the last N days, before it is enabled.
+
+The past is played again day by day with the project's own compiled models, in memory, on top of the warehouse opened
+for reading: each day the decisions are made with what a daily run would have known by then, and what they let out
+counts against the caps and cooldowns of the days after. Only customers for whom the signal fired are played, with
+everything else that competed for them. The tested actions count as enabled and switched on; arms, holdouts, consent
+and permits are as the playbook has them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import os
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from xml.sax.saxutils import escape
+
+import duckdb
+import typer
+
+from lifecycle import settings
+from lifecycle.answering import Json, answering, say
+from lifecycle.dbt import PROJECT_DIR, WAREHOUSE_VARIABLE, DbtError
+from lifecycle.foresight import Foresight, Share, foresee
+from lifecycle.lock import held
+from lifecycle.run import CannotRunError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifecycle.settings import Places
+
+CATALOG = "warehouse"  # the name of the file is the catalog in every compiled statement
+DECISIONS = (
+    "int_hand_offs__followed",
+    "int_outcomes__observed",
+    "int_journeys__walked",
+    "int_signals__told",
+    "int_actions__proposed",
+    "int_actions__decided",
+    "action_decisions",
+)
+OCCURRENCES = ("int_signals__detected",)
+BARS = "▁▂▃▄▅▆▇█"
+Statement = tuple[str, str, str]  # schema, name and SQL of a model
+
+
+@dataclass(slots=True)
+class Backtest:
+    """What would have happened; `per_day` has an entry for each day, the oldest first."""
+
+    name: str
+    first_day: str
+    last_day: str
+    signals: list[str]
+    actions: list[str]
+    fired: int = 0
+    unknown: int = 0
+    customers: int = 0
+    permitted: int = 0
+    customers_reached: int = 0
+    fired_per_day: list[int] = field(default_factory=list)
+    permitted_per_day: list[int] = field(default_factory=list)
+    suppressed: dict[str, int] = field(default_factory=dict)
+    overlaps: dict[str, int] = field(default_factory=dict)
+    load: dict[str, dict[str, float]] = field(default_factory=dict)
+    foresight: list[Foresight] = field(default_factory=list)
+
+
+def backtest_command(
+    name: Annotated[str, typer.Argument(help="A signal or an action of the playbook.")],
+    days: Annotated[int, typer.Option(help="How many days back.", min=1, max=730)] = 90,
+    horizon: Annotated[int, typer.Option(help="Within how many days an outcome counts as foretold.", min=1)] = 30,
+    picture: Annotated[Path | None, typer.Option(help="Where the picture (SVG) goes.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a signal or an action would have done over the last N days, before enabling it."""
+    with answering(as_json=as_json) as progress:
+        places = settings.places()
+        if not places.warehouse.exists():
+            raise CannotRunError("There is no warehouse yet: `lifecycle run` or `lifecycle build` makes one.")
+        with held(places.lock, "of none", "backtest"):
+            with progress.step("compile the decisions"):
+                statements = compile_decisions(places)
+            with progress.step(f"play {days} day(s) again"):
+                found = replay(places.warehouse, statements, name, days, horizon)
+        path = picture or places.data_dir / "reports" / f"backtest_{name}.svg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(draw(found), encoding="utf-8")
+        say({**asdict(found), "picture": str(path)}, f"{describe(found)}\n\nThe picture is in {path}.", as_json=as_json)
+
+
+def compile_decisions(places: Places) -> list[Statement]:
+    """The models from proposed actions to decisions, in the order in which they are built.
+
+    Raises:
+        DbtError: if the project cannot be compiled.
+    """
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415 - takes seconds
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+
+    os.environ[WAREHOUSE_VARIABLE] = str(places.warehouse)
+    where = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
+    artefacts = ["--target-path", str(places.dbt / "backtest"), "--log-path", str(places.dbt / "logs")]
+    selection = ["--select", *DECISIONS, "--threads", "1"]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it shows what it compiled
+            done: Any = dbtRunner().invoke(["--quiet", "--no-version-check", "compile", *selection, *where, *artefacts])
+    finally:
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+    if not done.success:
+        raise DbtError(f"The decisions cannot be compiled: {done.exception or 'see the log of dbt'}.")
+    nodes = {result.node.unique_id: result.node for result in done.result if result.node.resource_type == "model"}
+    return [(nodes[key].schema, nodes[key].name, nodes[key].compiled_code) for key in _in_order(nodes)]
+
+
+def _in_order(nodes: dict[str, Any]) -> list[str]:
+    """Parents before children; dbt has made sure that there are no cycles."""
+    ordered: list[str] = []
+
+    def visit(key: str) -> None:
+        if key in nodes and key not in ordered:
+            for parent in nodes[key].depends_on.nodes:
+                visit(parent)
+            ordered.append(key)
+
+    for key in sorted(nodes):
+        visit(key)
+    return ordered
+
+
+def replay(warehouse: Path, statements: Sequence[Statement], name: str, days: int, horizon: int) -> Backtest:
+    """Play the days again.
+
+    Raises:
+        CannotRunError: if the playbook has neither a signal nor an action of that name.
+    """
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{warehouse}' as live (read_only); attach ':memory:' as {CATALOG}; use {CATALOG}")
+        as_of = _one(connection, "select max(as_of) from live.raw_ops.runs")
+        start = as_of - dt.timedelta(days=days)
+        found = _subject(connection, name, start, as_of)
+        _stage(connection, found, start, [f"{schema}.{model}" for schema, model, _ in statements])
+        fired = connection.execute(
+            "select cast(floor(epoch(occurred_at - $1::timestamp) / 86400) as bigint), customer_id, outcome"
+            " from live.marts.signals"
+            " where signal_id in (select unnest($2)) and occurred_at >= $1 and occurred_at < $3",
+            [start, found.signals, as_of],
+        ).fetchall()
+        by_day = Counter(day for day, _, outcome in fired if outcome == "fired")
+        found.fired_per_day = [by_day[day] for day in range(days)]
+        found.fired = sum(found.fired_per_day)
+        found.unknown = len(fired) - found.fired
+        found.customers = len({customer for _, customer, outcome in fired if outcome == "fired"})
+        found.foresight = foresee(connection, found.signals, start, as_of, dt.timedelta(days=horizon))
+        if found.actions:
+            _decide(connection, statements, found, [start + dt.timedelta(days=day + 1) for day in range(days)])
+    return found
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> Any:
+    row = connection.execute(query, parameters).fetchone()
+    return row[0] if row else None
+
+
+def _subject(connection: duckdb.DuckDBPyConnection, name: str, start: dt.datetime, as_of: dt.datetime) -> Backtest:
+    """Which signals and actions are meant."""
+    actions = connection.execute("select action, signal_id from live.seeds.actions order by action").fetchall()
+    mine = [(action, signal) for action, signal in actions if name in (action, signal)]
+    is_signal = _one(connection, "select count(*) from live.seeds.signal_definitions where signal_id = ?", [name])
+    if not mine and not is_signal:
+        raise CannotRunError(f"The playbook has no signal and no action called {name}.")
+    signals = sorted({signal for _, signal in mine} or {name})
+    return Backtest(name, f"{start:%Y-%m-%d}", f"{as_of:%Y-%m-%d}", signals, sorted({action for action, _ in mine}))
+
+
+def _stage(connection: duckdb.DuckDBPyConnection, found: Backtest, start: dt.datetime, built: Sequence[str]) -> None:
+    """Every relation of the warehouse under its own name, some of them as they would have been.
+
+    An occurrence is known to the first daily run after it; late messages count as having been in time.
+    """
+    connection.execute(
+        "create table warehouse.main.played as select distinct customer_id from live.marts.signals"
+        " where signal_id in (select unnest($1)) and occurred_at >= $2 and outcome = 'fired'",
+        [found.signals, start],
+    )
+    connection.execute("create table warehouse.main.clock (as_of timestamp)")
+    for (schema,) in connection.execute(
+        "select distinct schema_name from duckdb_schemas() where database_name = 'live' and not internal"
+    ).fetchall():
+        connection.execute(f'create schema if not exists {CATALOG}."{schema}"')
+    relations = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'live'"
+        " union all select schema_name, view_name from duckdb_views() where database_name = 'live' and not internal"
+    ).fetchall()
+    run_after = (
+        f"timestamp '{start}' + cast(ceil(epoch(occurred_at - timestamp '{start}') / 86400) as bigint) * interval 1 day"
+    )
+    tested = ", ".join(f"'{action}'" for action in found.actions) or "''"
+    for schema, relation in relations:
+        source = f'select * from live."{schema}"."{relation}"'
+        if relation in OCCURRENCES:
+            source = (
+                f"select * replace (case when occurred_at < timestamp '{start}' then detected_at else {run_after} end"
+                f" as detected_at, is_historical and occurred_at < timestamp '{start}' as is_historical)"
+                f' from live."{schema}"."{relation}"'
+                " where customer_id in (select customer_id from warehouse.main.played)"
+                f" and case when occurred_at < timestamp '{start}' then true else {run_after}"
+                " <= (select as_of from warehouse.main.clock) end"
+            )
+        elif (schema, relation) == ("seeds", "actions"):
+            source = (
+                f"select * replace (case when action in ({tested}) and mode in ('shadow', 'paused') then 'always_on'"
+                f" else mode end as mode, case when action in ({tested}) then least(enabled_at, timestamp '{start}')"
+                " else enabled_at end as enabled_at) from live.seeds.actions"
+            )
+        elif relation == "int_lifecycle__dated":  # the stays as they stood that day
+            source = (
+                "select stays.* replace (case when valid_to <= clock.as_of then valid_to end as valid_to,"
+                " coalesce(valid_to > clock.as_of, true) as is_current)"
+                f' from live."{schema}"."{relation}" as stays, {CATALOG}.main.clock as clock'
+                " where stays.valid_from < clock.as_of"
+                " and stays.customer_id in (select customer_id from warehouse.main.played)"
+            )
+        elif (schema, relation) == ("raw_ops", "runs"):
+            source = "select as_of from warehouse.main.clock"
+        elif relation == "int_deliveries__committed":
+            connection.execute(f"create table {CATALOG}.{schema}.{relation} as {source} where sent_at < '{start}'")
+            continue
+        if f"{schema}.{relation}" not in built:
+            connection.execute(f'create view {CATALOG}."{schema}"."{relation}" as {source}')
+
+
+def _decide(
+    connection: duckdb.DuckDBPyConnection, statements: Sequence[Statement], found: Backtest, days: Sequence[dt.datetime]
+) -> None:
+    """Decide day after day; the last word on an action is the one of the last day on which it was open."""
+    verdicts: dict[str, tuple[str, str]] = {}
+    sent: list[tuple[int, str, str, str]] = []
+    for number, day in enumerate(days):
+        connection.execute("delete from warehouse.main.clock")
+        connection.execute("insert into warehouse.main.clock values (?)", [day])
+        for schema, model, sql in statements:
+            connection.execute(f"create or replace table {CATALOG}.{schema}.{model} as {sql}")
+        rows = connection.execute(
+            f"select action_id, action, occurrence_id, customer_id, destination, decision, suppression_reason,"
+            f" is_open and sent_at is null from {CATALOG}.marts.action_decisions where decided_at <= $1"
+            " and decided_at > $2 and occurred_at >= $2",
+            [day, days[0] - dt.timedelta(days=1)],
+        ).fetchall()
+        leaving = []
+        for action_id, action, occurrence, customer, destination, decision, reason, is_open in rows:
+            if action in found.actions and (is_open or action_id not in verdicts):
+                verdicts[action_id] = (decision, reason or "")
+            if decision == "permitted" and is_open:
+                leaving.append((action_id, customer, action, occurrence, destination, "acknowledged", day))
+                sent.append((number, action, customer, destination))
+        if leaving:
+            connection.executemany(
+                f"insert into {CATALOG}.intermediate.int_deliveries__committed"
+                " (action_id, customer_id, action, occurrence_id, destination, delivery_state, sent_at)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
+                leaving,
+            )
+    _sum_up(found, verdicts, sent, len(days))
+
+
+def _sum_up(
+    found: Backtest, verdicts: dict[str, tuple[str, str]], sent: Sequence[tuple[int, str, str, str]], days: int
+) -> None:
+    own = [each for each in sent if each[1] in found.actions]
+    per_day = Counter(day for day, *_ in own)
+    found.permitted = len(own)
+    found.permitted_per_day = [per_day[day] for day in range(days)]
+    found.customers_reached = len({customer for _, _, customer, _ in own})
+    found.suppressed = dict(
+        Counter(reason for decision, reason in verdicts.values() if decision != "permitted").most_common()
+    )
+    mine = {(day, customer) for day, _, customer, _ in own}
+    found.overlaps = dict(
+        Counter(
+            action for day, action, customer, _ in sent if action not in found.actions and (day, customer) in mine
+        ).most_common()
+    )
+    for destination in sorted({each[3] for each in own}):
+        load = Counter(day for day, _, _, where in own if where == destination)
+        found.load[destination] = {
+            "total": load.total(),
+            "mean_per_day": round(load.total() / days, 2),
+            "most_in_a_day": max(load.values()),
+        }
+
+
+def sparkline(counts: Sequence[int], width: int = 60) -> str:
+    """The counts as bars of text, several days to a bar where there are more days than room; an empty day is a gap."""
+    step = -(-len(counts) // width)
+    sums = [sum(counts[first : first + step]) for first in range(0, len(counts), step)]
+    top = max(sums, default=0)
+    return "".join(BARS[(each * len(BARS) - 1) // top] if each else " " for each in sums)
+
+
+def describe(found: Backtest) -> str:
+    """What was found, for people."""
+    lines = [
+        f"{found.name}, {found.first_day} to {found.last_day} ({len(found.fired_per_day)} days)",
+        f"  fired      {found.fired:>6,}  |{sparkline(found.fired_per_day)}|  {found.customers:,} customers",
+    ]
+    if found.unknown:
+        lines.append(f"  unknown    {found.unknown:>6,}  silences that a silo could not prove")
+    lines += [_foretold(each) for each in found.foresight]
+    if not found.actions:
+        return "\n".join([*lines, "  No action listens to it."])
+    lines.append(
+        f"  permitted  {found.permitted:>6,}  |{sparkline(found.permitted_per_day)}|"
+        f"  {found.customers_reached:,} customers"
+    )
+    lines += [f"  suppressed {count:>6,}  {reason}" for reason, count in found.suppressed.items()]
+    lines += [f"  overlaps   {count:>6,}  {action} on the same day" for action, count in found.overlaps.items()]
+    lines += [
+        f"  load       {load['total']:>6,.0f}  to {name}, {load['mean_per_day']:g} a day, at most"
+        f" {load['most_in_a_day']:.0f}"
+        for name, load in found.load.items()
+    ]
+    return "\n".join(lines)
+
+
+def _foretold(found: Foresight) -> str:
+    def percent(share: Share) -> str:
+        if share.value is None or share.low is None or share.high is None:
+            return "unknown"
+        return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
+
+    lift, lead = found.lift, found.lead_days
+    times = "unknown" if lift.value is None else f"{lift.value:.2f}"
+    if lift.value is not None and lift.low is not None and lift.high is not None:
+        times += f" ({lift.low:.2f} to {lift.high:.2f})"
+    early = "" if lead is None else f"; {lead[1]:.0f} days before (half within {lead[0]:.0f} to {lead[2]:.0f})"
+    return (
+        f"  {found.outcome:<10} within {found.horizon_days} days of {percent(found.precision)} of {found.precision.n:,}"
+        f" firings, at any time {percent(found.at_any_time)}: lift {times}; it came before {percent(found.recall)}"
+        f" of {found.recall.n:,}{early}"
+    )
+
+
+def draw(found: Backtest) -> str:
+    """The picture: fired per day as grey bars, permitted per day as blue ones in front, and the reasons below."""
+    width, height, left, top = 900, 220, 50, 50
+    days = max(len(found.fired_per_day), 1)
+    most = max([*found.fired_per_day, *found.permitted_per_day, 1])
+    slot = (width - left - 20) / days
+
+    def bars(counts: Sequence[int], colour: str) -> list[str]:
+        return [
+            f'<rect x="{left + day * slot:.1f}" y="{top + height * (1 - count / most):.1f}"'
+            f' width="{max(slot * 0.8, 0.5):.1f}" height="{height * count / most:.1f}" fill="{colour}"/>'
+            for day, count in enumerate(counts)
+            if count
+        ]
+
+    def text(x: float, y: float, words: str, size: int = 13, anchor: str = "start") -> str:
+        return f'<text x="{x}" y="{y}" font-size="{size}" text-anchor="{anchor}">{escape(words)}</text>'
+
+    reasons = [("permitted", found.permitted, "#2b6cb0"), *((r, n, "#a0aec0") for r, n in found.suppressed.items())]
+    total = max([number for _, number, _ in reasons] + [1])
+    base = top + height
+    parts = [
+        text(left, 24, f"{found.name}: {found.fired:,} fired, {found.permitted:,} permitted", 17),
+        text(left - 6, top + 10, f"{most:,}", 11, "end"),
+        text(left - 6, base, "0", 11, "end"),
+        f'<line x1="{left}" y1="{base}" x2="{width - 20}" y2="{base}" stroke="#4a5568"/>',
+        text(left, base + 18, found.first_day, 11),
+        text(width - 20, base + 18, found.last_day, 11, "end"),
+        *bars(found.fired_per_day, "#cbd5e0"),
+        *bars(found.permitted_per_day, "#2b6cb0"),
+    ]
+    for row, (reason, number, colour) in enumerate(reasons):
+        y = base + 50 + row * 22
+        parts += [
+            text(left + 180, y, reason or "suppressed", 13, "end"),
+            f'<rect x="{left + 190}" y="{y - 12}" width="{560 * number / total:.1f}" height="15" fill="{colour}"/>',
+            text(left + 196 + 560 * number / total, y, f"{number:,}", 12),
+        ]
+    full = base + 60 + len(reasons) * 22
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {full}" font-family="sans-serif">'
+        f'<rect width="{width}" height="{full}" fill="white"/>{"".join(parts)}</svg>\n'
+    )
