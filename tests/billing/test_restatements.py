@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.warehouse import Warehouse
 
 FROM_OBJECTS_TO_RESTATEMENTS = (
+    "base_stripe__invoices",
     "int_invoice_lines__unnested",
     "int_subscription_snapshots__unioned",
     "int_subscription_items__observed",

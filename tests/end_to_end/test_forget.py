@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -31,18 +32,27 @@ TOTALS = """
 """
 # a person of the product with a delivery in the ledger, known in most silos, under a name that nobody else has
 SOMEBODY = """
-    select people.person_id, min(identifiers.identifier_value) filter (where identifier_type = 'email') as address,
-        list(distinct identifiers.identifier_value), min(people.record_name) filter (where source_system = 'product')
-    from intermediate.int_identities__resolved as people
-    inner join intermediate.int_identifiers__extracted as identifiers using (record_key)
-    where record_level = 'member' and identifier_type in ('email', 'user_id')
-    group by people.person_id
-    having count(distinct source_system) >= 3
-        and count(distinct identifiers.identifier_value) filter (where identifier_type = 'email') = 1
-        and list_contains(list(identifiers.identifier_value), $user)
-        and (select count(distinct other.person_id) from intermediate.int_identities__resolved as other
-            where other.record_level = 'member'
-                and other.record_name = min(people.record_name) filter (where source_system = 'product')) = 1
+    with people as (
+        select
+            people.person_id,
+            min(identifiers.identifier_value) filter (where identifier_type = 'email') as address,
+            count(distinct identifiers.identifier_value) filter (where identifier_type = 'email') as addresses,
+            list(distinct identifiers.identifier_value) as identifiers,
+            count(distinct source_system) as silos,
+            min(people.record_name) filter (where source_system = 'product') as name
+        from intermediate.int_identities__resolved as people
+        inner join intermediate.int_identifiers__extracted as identifiers using (record_key)
+        where record_level = 'member' and identifier_type in ('email', 'user_id')
+        group by people.person_id
+    ),
+    names as (
+        select record_name as name, count(distinct person_id) as bearers
+        from intermediate.int_identities__resolved where record_level = 'member'
+        group by record_name
+    )
+    select person_id, address, identifiers, name
+    from people inner join names using (name)
+    where silos >= 3 and addresses = 1 and bearers = 1 and list_contains(identifiers, $user)
 """
 
 
@@ -122,7 +132,9 @@ def test_a_forgotten_person_leaves_no_trace_no_gap_and_does_not_come_back(ran: C
         assert read(published, query) == [(0,)], f"{table}.{column} holds addresses and is not called personal"
 
     # the silos still know the person, and all of it is read again, into a warehouse that knows nothing
+    # (nor are there earlier versions: a warehouse that lost its memory of closed months may not follow one that has it)
     (job.data_dir / "warehouse.duckdb").unlink()
+    shutil.rmtree(published.parent)
     again = job.ask("run")
     assert again["exit_code"] == 0, again["messages"]
     assert found_in(job, tokens) == []
