@@ -27,7 +27,6 @@ AXIS_FORMATS: dict[Kind, str] = {
     "share": ".0%",
     "ratio": "~g",
     "days": ",d",
-    "months": "~g",
 }
 
 MOVEMENTS = {
@@ -79,7 +78,7 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     return themed
 
 
-def bridge(steps: Sequence[Row], floor: Decimal, width: int = HALF) -> alt.TopLevelMixin:
+def bridge(steps: Sequence[Row], floor: Decimal) -> alt.TopLevelMixin:
     """A waterfall read from top to bottom, its axis beginning at `floor`.
 
     `steps`, in order: step, from, to, top, role (`balance` or a movement), label, said.
@@ -87,7 +86,7 @@ def bridge(steps: Sequence[Row], floor: Decimal, width: int = HALF) -> alt.TopLe
     order = [step["step"] for step in steps]
     ends = [float(step[end]) for step in steps for end in ("from", "to")]
     scale = alt.Scale(domain=[float(floor), max(ends) + 0.12 * (max(ends) - float(floor))], nice=False, zero=False)
-    base = alt.Chart(_data(steps), width=width - 40, height=alt.Step(32)).encode(
+    base = alt.Chart(_data(steps), width=HALF - 40, height=alt.Step(32)).encode(
         y=alt.Y("step:N", sort=order, title=None, axis=alt.Axis(labelColor="var(--ink)")),
     )
     bars = base.mark_bar(size=20, cornerRadius=2).encode(
@@ -102,10 +101,10 @@ def bridge(steps: Sequence[Row], floor: Decimal, width: int = HALF) -> alt.TopLe
     return alt.layer(bars, labels)
 
 
-def movements(rows: Sequence[Row], width: int = FULL) -> alt.TopLevelMixin:
+def movements(rows: Sequence[Row]) -> alt.TopLevelMixin:
     """Gains above the line and losses below it, by month. `rows`: month, movement, amount, said."""
     chart: alt.Chart = (
-        alt.Chart(_data(rows), width=width, height=260)
+        alt.Chart(_data(rows), width=FULL, height=260)
         .mark_bar(cornerRadius=1)
         .encode(
             x=_months(rows),
@@ -138,7 +137,7 @@ def bands(rows: Sequence[Row], kind: Kind, colours: dict[str, str], width: int =
 
 
 def intervals(
-    rows: Sequence[Row], kind: Kind, *, reference: float | None = None, logarithmic: bool = False, width: int = HALF
+    rows: Sequence[Row], kind: Kind, *, reference: float | None = None, logarithmic: bool = False
 ) -> alt.TopLevelMixin:
     """One line a label: the interval as a bar, the value as a dot.
 
@@ -146,7 +145,7 @@ def intervals(
     """
     order = [row["label"] for row in rows]
     scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=True)
-    base = alt.Chart(_data(rows), width=width, height=alt.Step(30)).encode(
+    base = alt.Chart(_data(rows), width=HALF, height=alt.Step(30)).encode(
         y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelColor="var(--ink)", labelLimit=180)),
         color=alt.condition("datum.is_weak", alt.value("var(--neutral)"), alt.value("var(--accent)")),
     )
@@ -250,10 +249,10 @@ def bars(rows: Sequence[Row], kind: Kind, *, width: int = HALF) -> alt.TopLevelM
     return alt.layer(marks, labels)
 
 
-def columns(rows: Sequence[Row], x_title: str, kind: Kind, *, width: int = HALF) -> alt.TopLevelMixin:
+def columns(rows: Sequence[Row], x_title: str, kind: Kind) -> alt.TopLevelMixin:
     """A histogram. `rows`: x, value, said."""
     chart: alt.Chart = (
-        alt.Chart(_data(rows), width=width, height=240)
+        alt.Chart(_data(rows), width=HALF, height=240)
         .mark_bar(color="var(--accent)", cornerRadius=1)
         .encode(
             x=alt.X("x:O", title=x_title, axis=alt.Axis(labelAngle=0)),

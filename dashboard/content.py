@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from dashboard.published import Row
 
-Kind = Literal["money", "count", "share", "ratio", "days", "months", "date", "instant", "text"]
+Kind = Literal["money", "count", "share", "ratio", "days", "date", "instant", "text"]
 
-DIGITS: dict[Kind, int] = {"money": 2, "count": 0, "share": 1, "ratio": 2, "days": 0, "months": 1}
+DIGITS: dict[Kind, int] = {"money": 2, "count": 0, "share": 1, "ratio": 2, "days": 0}
 MISSING = "\N{EN DASH}"
 
 

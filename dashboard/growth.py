@@ -153,7 +153,7 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
             cohorts,
         ),
         ["cohort_retention"],
-        charts.heat_map(rows, "months since the first payment", width=charts.HALF) if rows else None,
+        charts.heat_map(rows, "months since the first payment") if rows else None,
         "Per cent of the first month; above 100 where expansion outweighs loss."
         if what == "revenue"
         else "Per cent of the first month.",
@@ -332,7 +332,7 @@ def _shapes(published: Published) -> Section:
             rows,
         ),
         ["customer_lifecycle"],
-        charts.heat_map(cells, "length of visits", width=charts.HALF, step=34) if cells else None,
+        charts.heat_map(cells, "length of visits", step=34) if cells else None,
         "Customers by how often and how long they use the products.",
     )
 

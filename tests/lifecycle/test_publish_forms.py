@@ -98,7 +98,7 @@ def test_an_engine_that_fails_costs_the_extract_and_not_the_version(
     places: Places, build: Any, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(has_extract=True)
-    monkeypatch.setattr(hyper, "ENGINE_SETTINGS", {"no_such_setting": "1"})
+    monkeypatch.setattr(hyper, "ENGINE_SETTINGS", {**hyper.ENGINE_SETTINGS, "no_such_setting": "1"})
     directory = build("v2", has_extract=True)
     assert publish.current_version(places) == "v2"
     assert not (directory / hyper.FILE_NAME).exists()
