@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -16,6 +15,18 @@ if TYPE_CHECKING:
 
 # orjson reads a whole number beyond 64 bits as a float; such a payload takes the slow way and stays what it is
 LONG_NUMBER = re.compile(r"\d{17}")
+TWO_DIGITS = re.compile(r"\d\d")
+
+
+def parsed(text: str) -> Any:
+    """The JSON, whole numbers as they are however long.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    # among seventeen digits in a row two stand in places that eight divides, next to each other there
+    is_plain = TWO_DIGITS.search(text[::8]) is None or LONG_NUMBER.search(text) is None
+    return orjson.loads(text) if is_plain else json.loads(text)
 
 
 def canonical(payload: str) -> str:
@@ -24,22 +35,18 @@ def canonical(payload: str) -> str:
     Raises:
         ValueError: if the payload is not a JSON object.
     """
-    is_plain = LONG_NUMBER.search(payload) is None
-    parsed = orjson.loads(payload) if is_plain else json.loads(payload)
-    if not isinstance(parsed, dict):
-        raise ValueError(f"A payload is a JSON object, got {type(parsed).__name__}.")  # noqa: TRY004 - bad data, not a bad call
-    if is_plain:
-        return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
-    return json.dumps(parsed, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    found = parsed(payload)
+    if not isinstance(found, dict):
+        raise ValueError(f"A payload is a JSON object, got {type(found).__name__}.")  # noqa: TRY004 - bad data, not a bad call
+    return json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(NamedTuple):
     """One row of an `act_*` model: one message to one destination. Times are naive UTC.
 
     `action_id` is a function of action, customer, occurrence and template version, so that it is the same on every
     machine and in every run; it is what makes a repeated send recognisable. `digest` is the md5 of the payload's
-    text as the model wrote it; where it is given, an unchanged row is recognised without being parsed.
+    text, where it was computed already; see `payload_hash`.
     """
 
     action_id: str
@@ -53,28 +60,21 @@ class Action:
     priority: int
     payload: str
     digest: str = ""
-    _hash: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def body(self) -> dict[str, Any]:
         """The payload, parsed."""
-        parsed: dict[str, Any] = (orjson if LONG_NUMBER.search(self.payload) is None else json).loads(self.payload)
-        return parsed
+        found: dict[str, Any] = parsed(self.payload)
+        return found
 
     @property
     def payload_hash(self) -> str:
-        """sha256 of the payload's canonical form: key order and white space are not a change."""
-        return self._hash or self._remembered(canonical(self.payload))
+        """md5 of the payload's text. It tells texts apart; whether two of them mean the same, `canonical` tells."""
+        return self.digest or hashlib.md5(self.payload.encode(), usedforsecurity=False).hexdigest()
 
-    def of_canonical_payload(self) -> Action:
-        """Itself. Said by who has put the payload into its canonical form, so that nobody does it again."""
-        self._remembered(self.payload)
-        return self
-
-    def _remembered(self, payload: str) -> str:
-        found = hashlib.sha256(payload.encode()).hexdigest()
-        object.__setattr__(self, "_hash", found)  # a function of the payload, so the action is as frozen as before
-        return found
+    def means(self, payload: str) -> bool:
+        """Whether this payload says the same: key order and white space are not a change."""
+        return self.payload == payload or canonical(self.payload) == canonical(payload)
 
 
 class State(StrEnum):
@@ -94,8 +94,7 @@ OPEN_STATES = (State.PLANNED, State.SENDING, State.UNKNOWN, State.WAITING)
 DEAD_LETTERS = (State.REJECTED, State.DEAD)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What one attempt came to. `reason` is one sentence without payload and secrets.
 
     `retry_after` is how long this action has to wait and `rest` how long the whole destination is to be left alone,

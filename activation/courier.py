@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from datetime import UTC
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from activation.actions import OPEN_STATES, State
@@ -156,7 +157,7 @@ class Courier:
             claimed = step.claim(allowed, wall) if allowed else []
             self._allowance.give_back(allowed - len(claimed))
             self._in_hand.extend(self._still_right(claimed, settled))
-            fresh = {item.action.action_id for item in claimed}
+            fresh = {item.seq for item in claimed}
         else:
             fresh = set()
         requests: list[Request] = []
@@ -165,7 +166,7 @@ class Courier:
                 requests.append(Request(self._halves.popleft(), is_send=True))
             else:
                 requests.append(self._batch())
-        sent = [item.action.action_id for request in requests if request.is_send for item in request.items]
+        sent = [item.seq for request in requests if request.is_send for item in request.items]
         unsent = fresh.difference(sent)
         if unsent:
             step.hold(sorted(unsent), wall)
@@ -174,26 +175,27 @@ class Courier:
             if len(mine) < len(sent):  # a lease was lost: somebody took this worker for dead
                 for request in requests:
                     if request.is_send:
-                        request.items = [item for item in request.items if item.action.action_id in mine]
+                        request.items = [item for item in request.items if item.seq in mine]
                 requests = [request for request in requests if request.items]
         return requests
 
     def _batch(self) -> Request:
         """The next items in hand that fit into one request: either to be sent, or to be asked about."""
         is_send = not self._is_asked_about(self._in_hand[0])
+        can_be_asked, left = self._destination.can_be_asked, self._destination.batch_bytes
         items: list[Claimed] = []
-        size = 0
-        while self._in_hand and len(items) < self._destination.batch_size:
-            item = self._in_hand[0]
+        for item in islice(self._in_hand, self._destination.batch_size):
             payload = item.action.payload
-            size += len(payload) if payload.isascii() else len(payload.encode())
-            if self._is_asked_about(item) is is_send or (items and size > self._destination.batch_bytes):
+            left -= len(payload) if payload.isascii() else len(payload.encode())
+            if (left < 0 and items) or (can_be_asked and item.is_unknown) is is_send:
                 break
-            items.append(self._in_hand.popleft())
+            items.append(item)
         if is_send:
             for item in items:
                 item.tries += 1
                 item.attempt_count += 1
+        for _ in items:
+            self._in_hand.popleft()
         return Request(items, is_send)
 
     def _is_asked_about(self, item: Claimed) -> bool:
@@ -205,6 +207,9 @@ class Courier:
             return []
         now = self._time.now()
         withdrawn = dict(self._checks.withdrawn([item.action for item in claimed]))
+        earliest = min((item.action.expires_at for item in claimed if item.action.expires_at is not None), default=None)
+        if not withdrawn and (earliest is None or earliest > now) and all(item.is_wanted for item in claimed):
+            return claimed
         kept: list[Claimed] = []
         for item in claimed:
             expires_at = item.action.expires_at
@@ -251,7 +256,7 @@ class Courier:
                 step.withdraw(settled.withdrawn, self._time.now())
             unsent = [*self._in_hand, *(item for half in self._halves for item in half)]
             if unsent:
-                step.release([item.action.action_id for item in unsent])
+                step.release([item.seq for item in unsent])
             step.set_pace(pace, wall)
             left = step.left()
         self._tell(settled)

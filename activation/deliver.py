@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event, Lock
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from activation.courier import Courier
 from activation.pacing import Breaker, Retry, Time
-from activation.plan import Verdict
+from activation.plan import SENT_VERDICTS, Verdict
 from activation.tables import own_name
 from activation.tally import Tally
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from activation.plan import Delivery
 
 __all__ = ["Budget", "Checks", "Tally", "deliver", "stage", "work"]
-
-STAGED_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +100,33 @@ def deliver(
     """
     plan_id = secrets.token_hex(8)
     stage(planned, destinations, ledger, time, plan_id)
-    ledger.open_plan(plan_id)
+    ledger.open_queue(plan_id, plan_id)
     return work(plan_id, destinations, ledger, time, budget, rng=rng, on_progress=on_progress)
 
 
-def stage(planned: Iterable[Delivery], destinations: Destinations, ledger: Ledger, time: Time, plan_id: str) -> int:
-    """Enqueue what is to be sent under this plan, not yet open for work; the number of deliveries."""
-    groups: dict[tuple[str, bool, bool], list[Delivery]] = {}
-    number = 0
-
-    def flush(key: tuple[str, bool, bool]) -> None:
-        name, is_changed, is_wanted = key
-        actions = [delivery.action for delivery in groups.pop(key)]
-        order_key = destinations[name].order_key
-        ledger.enqueue(actions, time.now(), plan_id, order_key=order_key, is_changed=is_changed, is_wanted=is_wanted)
-
-    for delivery in planned:
-        if not delivery.is_sent:
-            continue
-        number += 1
-        key = (delivery.action.destination, delivery.verdict is Verdict.CHANGED, delivery.is_wanted)
-        group = groups.setdefault(key, [])
-        group.append(delivery)
-        if len(group) >= STAGED_AT_ONCE:
-            flush(key)
-    for key in list(groups):
-        flush(key)
-    return number
+def stage(
+    planned: Iterable[Delivery],
+    destinations: Destinations,
+    ledger: Ledger,
+    time: Time,
+    plan_id: str,
+    queue: str | None = None,
+) -> None:
+    """Enqueue what is to be sent under this plan, in a queue (if it is not named: the plan's) not yet open for work."""
+    groups: defaultdict[tuple[str, bool, bool], list[Action]] = defaultdict(list)
+    for action, verdict, _, _, is_wanted in planned:
+        if verdict in SENT_VERDICTS:
+            groups[action.destination, verdict is Verdict.CHANGED, is_wanted].append(action)
+    for (name, is_changed, is_wanted), actions in groups.items():
+        ledger.enqueue(
+            actions,
+            time.now(),
+            plan_id,
+            queue=queue or plan_id,
+            order_key=destinations[name].order_key,
+            is_changed=is_changed,
+            is_wanted=is_wanted,
+        )
 
 
 def work(

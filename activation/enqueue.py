@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, State
+from activation.prepared import any_of, as_text
 from activation.tables import deliveries
 
 if TYPE_CHECKING:
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "action_id", "destination", "object", "action", "customer_id", "occurrence_id", "occurred_at", "expires_at",
-    "priority", "state", "payload", "payload_hash", "digest", "first_planned_at", "updated_at", "plan_id", "queued",
-    "tries", "is_wanted", "order_key",
+    "priority", "state", "payload", "payload_hash", "first_planned_at", "updated_at", "plan_id", "queued", "tries",
+    "is_wanted", "order_key",
 )  # fmt: skip
 # of an action that was known already:
 RENEWED = (
-    "expires_at", "priority", "payload", "payload_hash", "digest", "plan_id", "queued", "tries", "is_wanted",
-    "order_key",
+    "expires_at", "priority", "payload", "payload_hash", "plan_id", "queued", "tries", "is_wanted", "order_key",
 )  # fmt: skip
 
 
@@ -43,12 +43,13 @@ def rows_of(
     is_wanted: bool,
 ) -> list[tuple[Any, ...]]:
     """The entries of these actions, in the order of COLUMNS."""
-    when = _text(now)
+    when = as_text(now)
     return [
         (
             each.action_id, each.destination, each.object, each.action, each.customer_id, each.occurrence_id,
-            _text(each.occurred_at), _text(each.expires_at), each.priority, "planned", each.payload,
-            each.payload_hash, each.digest, when, when, plan_id, queued, 0, is_wanted, order_key(each),
+            each.occurred_at.isoformat(" ", "microseconds"), each.expires_at and as_text(each.expires_at),
+            each.priority, "planned", each.payload,
+            each.payload_hash, when, when, plan_id, queued, 0, is_wanted, order_key(each),
         )
         for each in actions
     ]  # fmt: skip
@@ -102,13 +103,3 @@ def _renewing(insert: Any, *, is_changed: bool) -> Any:
         },
         where=may_change & known.lease.is_(None),
     )
-
-
-def any_of(column: sa.Column[str], states: Iterable[State]) -> sa.ColumnElement[bool]:
-    """`in`, in a form whose text does not depend on how many there are."""
-    return sa.or_(*[column == sa.literal(str(state), sa.Text) for state in states])
-
-
-def _text(moment: datetime | None) -> str | None:
-    """A time as SQLAlchemy writes it in SQLite, and as PostgreSQL reads it."""
-    return None if moment is None else moment.isoformat(" ", "microseconds")

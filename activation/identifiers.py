@@ -6,17 +6,19 @@ import base64
 import binascii
 import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 PAIRS = [high + low for high in CROCKFORD for low in CROCKFORD]  # ten bits at a time
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive UTC, as our times are
+MILLISECOND = timedelta(milliseconds=1)
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks gives every secret
 
 
 def milliseconds(moment: datetime) -> int:
     """Milliseconds since 1970 of a naive UTC or an aware time."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return int(aware.timestamp() * 1000)
+    naive = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return (naive - EPOCH) // MILLISECOND
 
 
 def ulid(occurred_at: datetime, action_id: str) -> str:

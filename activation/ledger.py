@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from activation.actions import Action, Outcome, State
 from activation.enqueue import Enqueueing, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
-from activation.tables import attempts, deliveries, engine_for, is_gone, listed, metadata, one_of
+from activation.tables import attempts, deliveries, engine_for, is_gone, listed, metadata, one_of, openings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +35,7 @@ __all__ = ["DIED_IN_FLIGHT", "Ledger", "Result", "metadata"]
 
 CHUNK = 5_000
 DELIVERED_AT_ONCE = 50_000
-STAGED = "?"  # before a plan's id: enqueued, and not open for work yet
+OPENED_SECONDS = 7 * 86400.0  # for how long it is remembered that a queue was opened; no run takes that long
 
 
 class Ledger:
@@ -97,7 +98,7 @@ class Ledger:
             return {row.action_id: entry_of(row) for row in connection.execute(query)}
 
     def delivered(self) -> Iterator[str]:
-        """All that was acknowledged, as texts of lines: the digest, a tab, the action id.
+        """All that was acknowledged, as texts of lines: the payload's hash, a tab, the action id.
 
         The database puts the lines together, because a million rows as objects would cost more than all that is done
         with them.
@@ -107,7 +108,7 @@ class Ledger:
         there = sa.select(known.acknowledged_at, known.action_id).where(
             known.state == sa.literal_column("'acknowledged'")
         )
-        line = known.digest + sa.literal_column("'\t'") + known.action_id
+        line = known.payload_hash + sa.literal_column("'\t'") + known.action_id
         lines = sa.select(sa.func.aggregate_strings(line, "\n")).where(
             known.state == sa.literal_column("'acknowledged'")
         )
@@ -153,28 +154,34 @@ class Ledger:
         now: datetime,
         plan_id: str | None = None,
         *,
+        queue: str | None = None,
         order_key: Callable[[Action], str | None] = lambda _action: None,
         is_changed: bool = False,
         is_wanted: bool = True,
     ) -> None:
-        """Note that these are wanted under a plan, before anything is sent; they wait for `open_plan`.
+        """Note that these are wanted under a plan, before anything is sent; in a queue that waits for `open_queue`.
 
         Those already known keep their history. One that another worker settled in the meantime stays settled, unless
         `is_changed` says that its payload is another one now; one that is being sent is left to its worker.
         """
-        queued = None if plan_id is None else STAGED + plan_id
         for chunk in _chunks(actions, CHUNK):
-            rows = rows_of(chunk, now, plan_id=plan_id, queued=queued, order_key=order_key, is_wanted=is_wanted)
+            rows = rows_of(chunk, now, plan_id=plan_id, queued=queue, order_key=order_key, is_wanted=is_wanted)
             with self.transaction() as connection:
                 self._enqueueing[is_changed].run(connection, rows)
 
-    def open_plan(self, staged: str, plan_id: str | None = None, blocked: Collection[str] = ()) -> None:
-        """Let the workers have what was enqueued as `staged`, under the plan's final id, except the blocked actions."""
-        mine = sa.update(deliveries).where(deliveries.c.queued == STAGED + staged)
+    def open_queue(self, queue: str, plan_id: str, blocked: Collection[str] = ()) -> None:
+        """Let the workers of a plan have what was enqueued there, except the blocked actions."""
+        wall = time.time()
         with self.transaction() as connection:
             if blocked:
-                connection.execute(mine.where(deliveries.c.action.in_(blocked)).values(queued=None, plan_id=None))
-            connection.execute(mine.values(queued=plan_id or staged, plan_id=plan_id or staged))
+                mine = sa.update(deliveries).where(deliveries.c.queued == queue, deliveries.c.action.in_(blocked))
+                connection.execute(mine.values(queued=None, plan_id=None))
+            old = openings.c.opened_at < wall - OPENED_SECONDS
+            connection.execute(sa.delete(openings).where(old | openings.c.queue.in_([queue, plan_id])))
+            # the second is where what has to be tried again comes back
+            names = sorted({queue, plan_id})
+            rows = [{"queue": name, "plan_id": plan_id, "opened_at": wall} for name in names]
+            connection.execute(openings.insert(), rows)
 
     def compact(self) -> None:
         """Rewrite the file, so that nothing is left of what was erased. PostgreSQL's own vacuum does that there."""
@@ -185,7 +192,8 @@ class Ledger:
 
     def waits_for_a_hand(self, plan_id: str) -> dict[str, int]:
         """Per destination, what is queued under this plan."""
-        query = sa.select(deliveries.c.destination, sa.func.count()).where(deliveries.c.queued == plan_id)
+        opened = sa.select(openings.c.queue).where(openings.c.plan_id == plan_id)
+        query = sa.select(deliveries.c.destination, sa.func.count()).where(deliveries.c.queued.in_(opened))
         with self.reading() as connection:
             return {row[0]: row[1] for row in connection.execute(query.group_by(deliveries.c.destination))}
 
@@ -228,14 +236,17 @@ class Ledger:
             LookupError: if an action was not enqueued before.
         """
         with self.step("", "", "") as step:
-            missing = len(actions) - len(step.intend([action.action_id for action in actions], now, 0.0))
+            found = step.numbers([action.action_id for action in actions])
+            missing = len(actions) - len(found)
             if missing:
                 raise LookupError(f"{missing} action(s) were to be sent without having been enqueued.")
+            step.intend(list(found.values()), now, 0.0)
 
     def record(self, results: Sequence[Result], now: datetime) -> None:
         """Commit what became of these attempts, and append one row for each."""
         with self.step("", "", "") as step:
-            step.record(results, now)
+            found = step.numbers([result.action.action_id for result in results])
+            step.record([each._replace(seq=found[each.action.action_id]) for each in results], now)
 
 
 def died(row: Any, now: datetime) -> dict[str, Any]:
@@ -269,7 +280,7 @@ def entry_of(row: Any) -> Entry:
             expires_at=row.expires_at,
             priority=row.priority,
             payload=row.payload,
-            digest=row.digest,
+            digest=row.payload_hash,
         ),
         state=State(row.state),
         payload_hash=row.payload_hash,
@@ -280,11 +291,6 @@ def entry_of(row: Any) -> Entry:
 
 
 def _chunks(things: Iterable[Action], size: int) -> Iterator[Collection[Action]]:
-    chunk: list[Action] = []
-    for thing in things:
-        chunk.append(thing)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
+    left = iter(things)
+    while chunk := list(islice(left, size)):
         yield chunk

@@ -6,9 +6,11 @@ is three deliveries, and what failed comes back by construction because it was n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from activation.actions import Action, State
 
@@ -36,8 +38,7 @@ HELD_BACK = {
 SENT_VERDICTS = frozenset({Verdict.NEW, Verdict.CHANGED, Verdict.RESUMED})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What the ledger knows about one action. `action` carries the payload of the last intent."""
 
     action: Action
@@ -62,8 +63,7 @@ class Policy:
     customers: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One desired action and what is to happen with it."""
 
     action: Action
@@ -90,19 +90,19 @@ def plan(
     Raises:
         ValueError: if two desired actions share an id.
     """
-    wanted: dict[str, Action] = {}
-    for action in desired:
-        if action.action_id in wanted:
-            raise ValueError(f"Action {action.action_id} is desired twice; action ids are unique over all act_ models.")
-        wanted[action.action_id] = action
-
-    deliveries = [_judge(action, ledger.get(action_id), policies, as_of) for action_id, action in wanted.items()]
+    actions = list(desired)
+    wanted = {action.action_id for action in actions}
+    if len(wanted) < len(actions):
+        ((twice, _),) = Counter(action.action_id for action in actions).most_common(1)
+        raise ValueError(f"Action {twice} is desired twice; action ids are unique over all act_ models.")
+    deliveries = [_judge(action, ledger.get(action.action_id), policies, as_of) for action in actions]
     deliveries += [
         _abandoned(entry, policies.get(entry.action.destination))
         for action_id, entry in ledger.items()
         if action_id not in wanted and entry.state in {State.SENDING, State.UNKNOWN}
     ]
-    return sorted(deliveries, key=lambda each: (each.action.priority, each.action.occurred_at, each.action.action_id))
+    deliveries.sort(key=attrgetter("action.priority", "action.occurred_at", "action.action_id"))
+    return deliveries
 
 
 def _judge(  # noqa: PLR0911 - one reason after the other, the first that holds
@@ -111,10 +111,12 @@ def _judge(  # noqa: PLR0911 - one reason after the other, the first that holds
     policy = policies.get(action.destination)
     if policy is None:
         return Delivery(action, Verdict.BLOCKED, f"There is no destination named {action.destination}.")
+    is_late = action.expires_at is not None and action.expires_at <= as_of
+    if entry is None and not is_late and policy.live and policy.customers is None:
+        return Delivery(action, Verdict.NEW)  # said first, because of many it is true of most
     settled = _settled(action, entry, policy) if entry is not None else None
     if settled is not None:
         return settled
-    is_late = action.expires_at is not None and action.expires_at <= as_of
     if is_late and entry is not None and entry.state in {State.SENDING, State.UNKNOWN}:
         return _abandoned(entry, policy)
     if action.expires_at is not None and is_late:
@@ -136,11 +138,13 @@ def _abandoned(entry: Entry, policy: Policy | None) -> Delivery:
 def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
     """What the vendor has decided already, or None."""
     if entry.state is State.ACKNOWLEDGED:
-        if action.payload_hash == entry.acknowledged_hash:
+        if action.payload_hash == entry.acknowledged_hash or (
+            entry.payload_hash == entry.acknowledged_hash and action.means(entry.action.payload)
+        ):
             return Delivery(action, Verdict.UNCHANGED, "Delivered before, with this payload.")
         if not policy.resends_changes:
             return Delivery(action, Verdict.UNCHANGED, "Delivered before; what happened is reported once.")
-    if entry.state in HELD_BACK and action.payload_hash == entry.payload_hash:
+    if entry.state in HELD_BACK and action.means(entry.action.payload):
         return Delivery(action, Verdict.BLOCKED, f"{action.destination} {HELD_BACK[entry.state]}: {entry.reason}")
     if entry.state is State.DROPPED and not policy.resends_changes:
         return Delivery(action, Verdict.BLOCKED, f"Dropped: {entry.reason}")
@@ -153,7 +157,7 @@ def _open(action: Action, entry: Entry | None) -> Delivery:
         return Delivery(action, Verdict.NEW)
     if entry.state in {State.SENDING, State.UNKNOWN}:
         # what may already be there must be repeated byte for byte: another body under the same key is refused
-        as_sent = replace(action, payload=entry.action.payload, digest=entry.action.digest)
+        as_sent = action._replace(payload=entry.action.payload, digest=entry.action.digest)
         return Delivery(as_sent, Verdict.RESUMED, entry.reason, outcome_is_unknown=True)
     if entry.state in {State.PLANNED, State.WAITING}:
         return Delivery(action, Verdict.RESUMED, entry.reason)

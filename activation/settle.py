@@ -53,12 +53,19 @@ class Judge:
         else:
             whole, pace = self._whole(error, pace, wall)
             outcomes = [whole] * len(request.items)
+        done = [each for each in outcomes if each is not None and each.state is State.ACKNOWLEDGED]
+        if request.is_send and len(done) == len(request.items):  # most often, so it is made short work of
+            pairs = zip(request.items, done, strict=True)
+            results = [Result(item.action, each, seq=item.seq) for item, each in pairs]
+            settled.results += results
+            settled.finished += results
+            return pace
         dues: dict[tuple[int, float | None], float] = {}  # one draw for all, so that a batch comes back as a batch
         for item, outcome in zip(request.items, outcomes, strict=True):
             if outcome is None:
                 continue
             if is_split:
-                settled.results.append(Result(item.action, outcome, is_held=True))
+                settled.results.append(Result(item.action, outcome, is_held=True, seq=item.seq))
                 continue
             result = self._result(item, outcome, dues, wall, is_send=request.is_send)
             settled.unused += result.is_queued and result.outcome.state in OPEN_STATES
@@ -96,7 +103,7 @@ class Judge:
         is_send: bool,
     ) -> Result:
         if outcome.state not in {State.WAITING, State.UNKNOWN}:
-            return Result(item.action, outcome)
+            return Result(item.action, outcome, seq=item.seq)
         retry, tries = self._budget.retry, item.tries + (0 if is_send else 1)
         is_limit = outcome.retry_after is not None or outcome.status_code == 429
         is_old = item.first_tried is not None and wall - item.first_tried >= retry.total_seconds
@@ -106,11 +113,11 @@ class Judge:
         ):
             doubt = " Whether it arrived is unknown." if outcome.state is State.UNKNOWN else ""
             reason = f"Given up after {item.attempt_count} attempts: {outcome.reason}{doubt}"
-            return Result(item.action, replace(outcome, state=State.DEAD, reason=reason))
+            return Result(item.action, outcome._replace(state=State.DEAD, reason=reason), seq=item.seq)
         key = (tries, outcome.retry_after)
         due = dues.setdefault(key, wall + retry.wait(max(tries, 1), outcome.retry_after, self._rng))
         is_queued = tries < retry.attempts or is_limit
-        return Result(item.action, outcome, due, is_queued=is_queued)
+        return Result(item.action, outcome, due, is_queued=is_queued, seq=item.seq)
 
     def _succeeded(self, pace: Pace, outcomes: list[Outcome], wall: float) -> Pace:
         """An answer: it lives. It may still have asked for a rest."""

@@ -6,20 +6,22 @@ is shared by all requests that are out at the same time, and at most those can b
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, Action, Outcome, State
-from activation.tables import attempts, deliveries, listed, one_of, pace, pairs
+from activation.prepared import Prepared, any_of
+from activation.tables import attempts, deliveries, listed, one_of, openings, pace, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Mapping, Sequence
 
     from activation.pacing import Rate
 
@@ -27,9 +29,8 @@ DIED_IN_FLIGHT = "The run ended between the send and the record of its outcome."
 LEASE_SECONDS = 300.0  # longer than the slowest request, so that a living worker never loses one in flight
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome of one attempt for one action.
+class Result(NamedTuple):
+    """The outcome of one attempt for one action, whose row has this number.
 
     `due` is when it may be tried again (unix seconds). `is_queued` is false where this plan is not to try it again;
     `is_held` is true where the worker keeps it in hand.
@@ -40,6 +41,7 @@ class Result:
     due: float = 0.0
     is_queued: bool = True
     is_held: bool = False
+    seq: int = 0
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Claimed:
     tries: int
     attempt_count: int  # since a person last asked for it
     first_tried: float | None
+    seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,28 @@ class Pace:
 
 # Statements are built once: putting one together costs more than executing it.
 
+
+class Many:
+    """A statement about many rows, by their numbers: from the first to the last where nothing lies between them.
+
+    That they do is usual, because what is enqueued together goes out together.
+    """
+
+    def __init__(self, statement: Any) -> None:
+        self._listed = Prepared(statement.where(one_of(_known.seq, "numbers")))
+        self._ranged = Prepared(statement.where(_known.seq.between(sa.bindparam("first"), sa.bindparam("last"))))
+
+    def run(self, connection: sa.Connection, numbers: Sequence[int], values: Mapping[str, Any]) -> None:
+        """Do it to these rows, each of which is named once."""
+        first, last = min(numbers), max(numbers)
+        if last - first + 1 == len(numbers):
+            self._ranged.run(connection, {**values, "first": first, "last": last})
+        else:
+            self._listed.run(connection, {**values, "numbers": listed(numbers)})
+
+
 _known = deliveries.c
-_IDS = one_of(_known.action_id, "ids")
+_NUMBERED = one_of(_known.seq, "numbers")
 _MINE = _known.lease == sa.bindparam("worker")
 _HERE = _known.destination == sa.bindparam("here")
 _FREED = {"lease": None, "lease_until": None}
@@ -78,14 +101,17 @@ _IS_BEHIND = (
     .where(_earlier.c.destination == _known.destination)
     .where(_earlier.c.order_key == _known.order_key)
     .where(_earlier.c.plan_id == _known.plan_id)
-    .where(_earlier.c.state.in_(OPEN_STATES))
+    .where(any_of(_earlier.c.state, OPEN_STATES))
     .where(
         sa.tuple_(_earlier.c.priority, _earlier.c.occurred_at, _earlier.c.action_id)
         < sa.tuple_(_known.priority, _known.occurred_at, _known.action_id)
     )
 )
-# queued by this plan here, and for what must arrive in order, nothing earlier stands before it
-_IS_FREE = (_known.queued == sa.bindparam("plan_id")) & _HERE & (_known.order_key.is_(None) | ~_IS_BEHIND)
+_OPENED = sa.select(openings.c.queue).where(openings.c.plan_id == sa.bindparam("plan_id"))
+# for what must arrive in order, nothing earlier stands before it
+_IS_NEXT = _HERE & (_known.order_key.is_(None) | ~_IS_BEHIND)
+_IS_FREE = _known.queued.in_(_OPENED) & _IS_NEXT
+_QUEUES = Prepared(_OPENED.order_by(openings.c.queue))
 _CLAIMED = (
     "action_id",
     "destination",
@@ -97,56 +123,47 @@ _CLAIMED = (
     "expires_at",
     "priority",
     "payload",
-    "digest",
+    "payload_hash",
     "state",
     "is_wanted",
     "tries",
     "attempt_count",
     "given_up_at",
     "first_tried",
+    "seq",
 )
-_FIND = (
+_URGENT = operator.itemgetter(8, 6, 0)  # of such a row: priority, occurred_at, action_id
+_FIND = Prepared(
     sa.select(*[_known[name] for name in _CLAIMED])
-    .where(_IS_FREE, _known.due <= sa.bindparam("wall"))
+    .where(_known.queued == sa.bindparam("queue"), _IS_NEXT, _known.due <= sa.bindparam("wall"))
     .order_by(_known.priority, _known.occurred_at, _known.action_id)
     .limit(sa.bindparam("most"))
 )
-_HOLD = (
-    sa.update(deliveries)
-    .where(_IDS)
-    .values(lease=sa.bindparam("worker"), lease_until=sa.bindparam("until"), queued=None)
-)
+_NUMBERS = sa.select(_known.action_id, _known.seq).where(one_of(_known.action_id, "ids"))
+_HOLD = Many(sa.update(deliveries).values(lease=sa.bindparam("worker"), lease_until=sa.bindparam("until"), queued=None))
 _IS_DUE = sa.select(_known.action_id).where(_IS_FREE, _known.due <= sa.bindparam("wall")).limit(1)
 _NEXT_DUE = sa.select(sa.func.min(_known.due)).where(_IS_FREE)
 _RENEW = sa.update(deliveries).where(_MINE).values(lease_until=sa.bindparam("until"))
-_RELEASE = sa.update(deliveries).where(_IDS, _MINE).values(**_FREED, queued=_known.plan_id)
-_INTEND_ANY = (
-    sa.update(deliveries)
-    .where(_IDS)
-    .values(
-        state=State.SENDING,
-        attempt_count=_known.attempt_count + 1,
-        tries=_known.tries + 1,
-        started_at=sa.bindparam("now"),
-        updated_at=sa.bindparam("now"),
-        first_tried=sa.func.coalesce(_known.first_tried, sa.bindparam("wall")),
-        lease=sa.bindparam("to_lease"),
-        lease_until=sa.bindparam("until"),
-        queued=None,
-    )
-    .returning(_known.action_id)
+_RELEASE = sa.update(deliveries).where(_NUMBERED, _MINE).values(**_FREED, queued=_known.plan_id)
+_intend = sa.update(deliveries).values(
+    state=State.SENDING,
+    attempt_count=_known.attempt_count + 1,
+    tries=_known.tries + 1,
+    started_at=sa.bindparam("now"),
+    updated_at=sa.bindparam("now"),
+    first_tried=sa.func.coalesce(_known.first_tried, sa.bindparam("wall")),
+    lease=sa.bindparam("to_lease"),
+    lease_until=sa.bindparam("until"),
+    queued=None,
 )
-_INTEND = _INTEND_ANY.where(_MINE)
+_INTEND = Many(_intend)
+_INTEND_MINE = Prepared(_intend.where(_NUMBERED, _MINE).returning(_known.seq))
 _WITHDRAW = (
     sa.update(deliveries)
-    .where(_IDS)
+    .where(one_of(_known.action_id, "ids"))
     .values(**_FREED, queued=None, plan_id=None, reason=sa.bindparam("why"), updated_at=sa.bindparam("now"))
 )
-_LEFT = (
-    sa.select(_known.state, sa.func.count())
-    .where(_HERE, _known.queued == sa.bindparam("plan_id"))
-    .group_by(_known.state)
-)
+_LEFT = sa.select(_known.state, sa.func.count()).where(_HERE, _known.queued.in_(_OPENED)).group_by(_known.state)
 _CHANGE: dict[str, Any] = {
     "state": sa.bindparam("to_state"),
     "reason": sa.bindparam("why"),
@@ -154,15 +171,15 @@ _CHANGE: dict[str, Any] = {
     "updated_at": sa.bindparam("now"),
 }
 # a worker that lost its lease says nothing about what another one is sending by now; no worker, no lease
-_STILL = sa.update(deliveries).where(_IDS, _MINE | (sa.bindparam("worker", type_=sa.Text) == ""))
+_STILL = sa.update(deliveries).where(_NUMBERED, _MINE | (sa.bindparam("worker", type_=sa.Text) == ""))
 _KEEP = _STILL.values(**_CHANGE)
 _END = _STILL.values(**_CHANGE, **_FREED, queued=None)
 _QUEUE = _STILL.values(**_CHANGE, **_FREED, queued=_known.plan_id)
 # what the vendor has is true whoever holds the row by now
 _references = pairs("references")
-_ACKNOWLEDGE = (
+_ACKNOWLEDGE = Prepared(
     sa.update(deliveries)
-    .where(_known.action_id == _references.c.key)
+    .where(_known.seq == sa.cast(_references.c.key, _known.seq.type))
     .values(
         **_CHANGE,
         **_FREED,
@@ -186,50 +203,56 @@ _ATTEMPT = (
 )
 
 
-_APPEND = attempts.insert().from_select(
-    _ATTEMPT,
-    sa.select(
-        # what is recorded about an attempt that has ended already (a read-back, a late answer) gets an id of its own
-        _known.action_id
-        + "-"
-        + sa.cast(_known.attempt_count, sa.Text)
-        + sa.case((_known.state == State.SENDING, ""), else_=sa.bindparam("mark", type_=sa.Text)),
-        _known.action_id,
-        _known.destination,
-        _known.attempt_count,
-        sa.case(
-            (_known.state == State.SENDING, sa.func.coalesce(_known.started_at, _known.updated_at)),
-            else_=sa.bindparam("now", type_=sa.DateTime),
-        ),
-        sa.bindparam("now", type_=sa.DateTime),
-        sa.bindparam("to_state", type_=sa.Text),
-        sa.bindparam("status", type_=sa.Integer),
-        sa.bindparam("why", type_=sa.Text),
-    ).where(_IDS),
+_attempt = sa.select(
+    # what is recorded about an attempt that has ended already (a read-back, a late answer) gets an id of its own
+    _known.action_id
+    + "-"
+    + sa.cast(_known.attempt_count, sa.Text)
+    + sa.case((_known.state == State.SENDING, ""), else_=sa.bindparam("mark", type_=sa.Text)),
+    _known.action_id,
+    _known.destination,
+    _known.attempt_count,
+    sa.case(
+        (_known.state == State.SENDING, sa.func.coalesce(_known.started_at, _known.updated_at)),
+        else_=sa.bindparam("now", type_=sa.DateTime),
+    ),
+    sa.bindparam("now", type_=sa.DateTime),
+    sa.bindparam("to_state", type_=sa.Text),
+    sa.bindparam("status", type_=sa.Integer),
+    sa.bindparam("why", type_=sa.Text),
 )
+
+
+class Appending(Many):
+    """Many, where the rows are those that a select finds."""
+
+    def __init__(self) -> None:
+        def inserted(condition: Any) -> Prepared:
+            return Prepared(attempts.insert().from_select(_ATTEMPT, _attempt.where(condition)))
+
+        self._listed = inserted(_NUMBERED)
+        self._ranged = inserted(_known.seq.between(sa.bindparam("first"), sa.bindparam("last")))
+
+
+_APPEND = Appending()
 _START_PACE = {
     "sqlite": sqlite.insert(pace).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(pace).on_conflict_do_nothing(),
 }
 _BRING_FORWARD = sa.update(deliveries).where(_HERE, _known.due > 0.0).values(due=_known.due - sa.bindparam("set_back"))
-_PACE = sa.select(pace).where(pace.c.destination == sa.bindparam("here")).with_for_update()
-_SET_PACE = (
+_BUCKET = ("tokens", "filled_at", "paused_until", "paused_for", "failures", "openings")
+_PACE = Prepared(
+    sa.select(*[pace.c[name] for name in _BUCKET]).where(pace.c.destination == sa.bindparam("here")).with_for_update()
+)
+_SET_PACE = Prepared(
     sa.update(pace)
     .where(pace.c.destination == sa.bindparam("here"))
-    .values(
-        **{
-            name: sa.bindparam(f"to_{name}")
-            for name in (
-                "tokens",
-                "filled_at",
-                "paused_until",
-                "paused_for",
-                "failures",
-                "openings",
-            )
-        }
-    )
+    .values({name: sa.bindparam(f"to_{name}") for name in _BUCKET})
 )
+
+
+def _as_it_is(moment: datetime) -> datetime:
+    return moment
 
 
 class Step:
@@ -249,19 +272,20 @@ class Step:
         Where the clock was set back since the last step, by more than machines differ, waits are measured anew.
         """
         here = {"here": self._destination}
-        row = self._connection.execute(_PACE, here).one_or_none()
-        if row is None:
+        found = _PACE.rows(self._connection, here)
+        if not found:
             # two workers may come here first at once; PostgreSQL lets the second wait and then do nothing
             full = {"destination": self._destination, "tokens": float(rate.burst), "filled_at": wall}
             self._connection.execute(_START_PACE[self._connection.dialect.name], [full])
-            row = self._connection.execute(_PACE, here).one()
-        tokens = rate.refilled(row.tokens, row.filled_at, wall)
-        set_back = row.filled_at - wall
+            found = _PACE.rows(self._connection, here)
+        ((tokens, filled_at, paused_until, paused_for, failures, openings_in_a_row),) = found
+        tokens = rate.refilled(tokens, filled_at, wall)
+        set_back = filled_at - wall
         if set_back < LEASE_SECONDS:  # clocks of several machines differ by less
-            return Pace(tokens, row.paused_until, row.paused_for, row.failures, row.openings)
+            return Pace(tokens, paused_until, paused_for, failures, openings_in_a_row)
         # what was promised for a time on the clock as it stood would wait until the clock is there again
         self._connection.execute(_BRING_FORWARD, {**here, "set_back": set_back})
-        return Pace(tokens, row.paused_until - set_back, row.paused_for, row.failures, row.openings)
+        return Pace(tokens, paused_until - set_back, paused_for, failures, openings_in_a_row)
 
     def set_pace(self, changed: Pace, wall: float) -> None:
         """Write it back."""
@@ -274,7 +298,7 @@ class Step:
             "to_failures": changed.failures,
             "to_openings": changed.openings,
         }
-        self._connection.execute(_SET_PACE, values)
+        _SET_PACE.run(self._connection, values)
 
     # Queue
 
@@ -284,32 +308,31 @@ class Step:
         They are this worker's once this transaction has noted either an intent or a hold for each of them. Of those
         that must arrive in order only the first is given out, until it has come to an end.
         """
-        found = {"plan_id": self._plan_id, "here": self._destination, "wall": wall, "most": limit}
-        rows = self._connection.execute(_FIND, found).all()
+        rows: list[Sequence[Any]] = []
+        for (queue,) in _QUEUES.rows(self._connection, {"plan_id": self._plan_id}):
+            here = {"queue": queue, "plan_id": self._plan_id, "here": self._destination, "wall": wall, "most": limit}
+            found = _FIND.rows(self._connection, here)
+            rows = sorted([*rows, *found], key=_URGENT)[:limit] if rows and found else [*rows, *found]
+        read = datetime.fromisoformat if self._connection.dialect.name == "sqlite" else _as_it_is
         return [
             Claimed(
-                Action(*each[:11]),
-                is_unknown=each[11] == "unknown",
-                is_wanted=each[12],
-                tries=each[13],
-                attempt_count=each[14] - each[15],
-                first_tried=each[16],
+                Action._make((*row[:6], read(row[6]), row[7] and read(row[7]), *row[8:11])),
+                row[11] == "unknown", bool(row[12]), row[13], row[14] - row[15], row[16], row[17],
             )
-            for each in rows
-        ]
+            for row in rows
+        ]  # fmt: skip
 
-    def hold(self, action_ids: Sequence[str], wall: float) -> None:
+    def hold(self, numbers: Sequence[int], wall: float) -> None:
         """Keep what was claimed and is not sent yet from others."""
-        held = {"ids": listed(action_ids), "worker": self._worker, "until": wall + LEASE_SECONDS}
-        self._connection.execute(_HOLD, held)
+        _HOLD.run(self._connection, numbers, {"worker": self._worker, "until": wall + LEASE_SECONDS})
 
     def renew(self, wall: float) -> None:
         """Hold on to what this worker holds."""
         self._connection.execute(_RENEW, {"worker": self._worker, "until": wall + LEASE_SECONDS})
 
-    def release(self, action_ids: Sequence[str]) -> None:
+    def release(self, numbers: Sequence[int]) -> None:
         """Give back what was claimed and not sent."""
-        self._connection.execute(_RELEASE, {"ids": listed(action_ids), "worker": self._worker})
+        self._connection.execute(_RELEASE, {"numbers": listed(numbers), "worker": self._worker})
 
     def withdraw(self, withdrawn: Sequence[tuple[str, str]], now: datetime) -> None:
         """Take these out of the plan with a reason; their state stays what it is."""
@@ -334,8 +357,15 @@ class Step:
 
     # Attempts
 
-    def intend(self, action_ids: Sequence[str], now: datetime, wall: float, fresh: Collection[str] = ()) -> set[str]:
-        """Note that these are about to be sent; those that this worker may send.
+    def numbers(self, action_ids: Sequence[str]) -> dict[str, int]:
+        """The rows of these actions."""
+        rows = self._connection.execute(_NUMBERS, {"ids": listed(action_ids)})
+        return {row.action_id: row.seq for row in rows}
+
+    def intend(
+        self, numbers: Sequence[int], now: datetime, wall: float, fresh: Collection[int] = ()
+    ) -> Collection[int]:
+        """Note that these are about to be sent; the numbers of those that this worker may send.
 
         `fresh` are those that were claimed in this very transaction; of the others the lease may have been lost.
         """
@@ -345,34 +375,32 @@ class Step:
             "until": wall + LEASE_SECONDS,
             "to_lease": self._worker or None,
         }
-        new = [each for each in action_ids if each in fresh or not self._worker]
-        old = [each for each in action_ids if each not in fresh and self._worker]
-        found: set[str] = set()
+        old = [each for each in numbers if each not in fresh] if self._worker else []
+        new = numbers if not old else [each for each in numbers if each in fresh]
         if new:
-            found.update(self._connection.execute(_INTEND_ANY, {**values, "ids": listed(new)}).scalars())
-        if old:
-            found.update(
-                self._connection.execute(_INTEND, {**values, "ids": listed(old), "worker": self._worker}).scalars()
-            )
-        return found
+            _INTEND.run(self._connection, new, values)
+        if not old:
+            return numbers
+        mine = {**values, "numbers": listed(old), "worker": self._worker}
+        return {*new, *(seq for (seq,) in _INTEND_MINE.rows(self._connection, mine))}
 
     def record(self, results: Sequence[Result], now: datetime) -> None:
         """Note what became of these attempts: the new state, and one row each that is never changed again."""
         groups: dict[tuple[Any, ...], list[Result]] = defaultdict(list)
         for result in results:
-            outcome = result.outcome
-            key = (outcome.state, outcome.reason, outcome.status_code, result.due, result.is_queued, result.is_held)
-            groups[key].append(result)
+            _, outcome, due, is_queued, is_held, _ = result
+            groups[outcome[0], outcome[1], outcome[2], due, is_queued, is_held].append(result)
         mark = f"-at-{now:%Y%m%dT%H%M%S.%f}"
         for (state, reason, status, due, is_queued, is_held), alike in groups.items():
-            ids = listed([result.action.action_id for result in alike])
+            numbers = [result.seq for result in alike]
             change = {"to_state": str(state), "why": reason, "when_due": due, "now": now}
-            attempt = {"ids": ids, "now": now, "to_state": str(state), "status": status, "why": reason, "mark": mark}
-            self._connection.execute(_APPEND, attempt)
+            attempt = {"now": now, "to_state": str(state), "status": status, "why": reason, "mark": mark}
+            _APPEND.run(self._connection, numbers, attempt)
             if state is State.ACKNOWLEDGED:
-                references = {each.action.action_id: each.outcome.vendor_reference for each in alike}
-                self._connection.execute(_ACKNOWLEDGE, {"references": orjson.dumps(references).decode(), **change})
+                references = {each.seq: each.outcome.vendor_reference for each in alike}
+                written = orjson.dumps(references, option=orjson.OPT_NON_STR_KEYS).decode()
+                _ACKNOWLEDGE.run(self._connection, {"references": written, **change})
                 continue
             statement = _QUEUE if is_queued and state in OPEN_STATES else _END
-            mine = {"ids": ids, "worker": self._worker, **change}
+            mine = {"numbers": listed(numbers), "worker": self._worker, **change}
             self._connection.execute(_KEEP if is_held else statement, mine)

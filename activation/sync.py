@@ -5,18 +5,19 @@ Everything streams: what did not change is counted where it lies, what is to be 
 
 from __future__ import annotations
 
-import hashlib
 import json
+import secrets
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from activation.deliver import stage
 from activation.pacing import estimate
-from activation.plan import Delivery, Verdict, plan
+from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from activation.desired import Published
@@ -71,18 +72,22 @@ class Outlook:
     @property
     def fingerprint(self) -> str:
         """The same for two plans if and only if they send the same, from the same version under the same rules."""
-        return hashlib.sha256(f"{self.plan_id} {self.digest:x}".encode()).hexdigest()
+        return sha256(f"{self.plan_id} {self.digest:x}".encode()).hexdigest()
 
-    def add(self, deliveries: Iterable[Delivery]) -> None:
+    def add(self, deliveries: Collection[Delivery]) -> None:
         """Count these."""
-        for delivery in deliveries:
-            action = delivery.action
-            self.counts[action.destination, action.action, str(delivery.verdict), delivery.reason] += 1
-            if delivery.is_sent:
-                self.to_send[action.destination, action.action] += 1
-                said = f"{action.action_id} {delivery.verdict} {action.payload_hash}".encode()
-                # a sum does not depend on the order in which the rows came
-                self.digest = (self.digest + int.from_bytes(hashlib.sha256(said).digest(), "big")) % 2**256
+        found = Counter([(each[0].destination, each[0].action, each[1], each[2]) for each in deliveries])
+        for (destination, action, verdict, reason), number in found.items():
+            self.counts[destination, action, str(verdict), reason] += number
+            if verdict in SENT_VERDICTS:
+                self.to_send[destination, action] += number
+        said = [
+            f"{action.action_id} {verdict} {action.payload_hash}".encode()
+            for action, verdict, *_ in deliveries
+            if verdict in SENT_VERDICTS
+        ]
+        # a sum does not depend on the order in which the rows came
+        self.digest = (self.digest + sum(int.from_bytes(sha256(each).digest()) for each in said)) % 2**256
 
     def per_action(self) -> dict[str, int]:
         """What would be sent, by action."""
@@ -137,9 +142,7 @@ def look_ahead(
         desired.DesiredError: if the published file cannot be read.
         ValueError: if two desired actions share an id.
     """
-    rules = json.dumps([_plain(policies), asdict(guards), sorted(only)], sort_keys=True, default=str)
-    name = hashlib.sha256(f"{published.path} {as_of.isoformat()} {rules}".encode()).hexdigest()[:16]
-    outlook = Outlook(name, published.version, as_of)
+    outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of)
     unresolved = ledger.unresolved()
     once = [each for each, policy in policies.items() if not policy.resends_changes]
     seen: set[str] = set()
@@ -182,10 +185,12 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
     Raises:
         PlanChangedError: if this plan is another one. Nothing is opened then.
     """
-    marker = hashlib.sha256(f"{published.path} {as_of} {sorted(only)}".encode()).hexdigest()[:16]
+    plan_id = _name(published, policies, guards, as_of, only)
+    # a queue of its own, so that nobody works on this plan before the whole of it has been looked at
+    queue = f"{plan_id}/{secrets.token_hex(4)}"
 
     def enqueue(deliveries: list[Delivery], _known: Mapping[str, Entry]) -> None:
-        stage(deliveries, destinations, ledger, time, marker)
+        stage(deliveries, destinations, ledger, time, plan_id, queue)
 
     outlook = look_ahead(published, ledger, policies, guards, as_of, only=only, on_planned=enqueue)
     if expected is not None and expected != outlook.fingerprint:
@@ -195,12 +200,20 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
         )
     blocked = set() if is_forced else set(outlook.trips)
     if "" not in blocked:
-        ledger.open_plan(marker, outlook.plan_id, blocked)
+        ledger.open_queue(queue, plan_id, blocked)
     return outlook
 
 
 class PlanChangedError(Exception):
     """What was approved is not what would be done."""
+
+
+def _name(
+    published: Published, policies: Mapping[str, Policy], guards: Guards, as_of: datetime, only: Collection[str]
+) -> str:
+    """What the plan is made from, as a name: who plans from the same, works on the same plan."""
+    rules = json.dumps([_plain(policies), asdict(guards), sorted(only)], sort_keys=True, default=str)
+    return sha256(f"{published.path} {as_of.isoformat()} {rules}".encode()).hexdigest()[:16]
 
 
 def _plain(policies: Mapping[str, Policy]) -> dict[str, Any]:

@@ -24,7 +24,9 @@ metadata = sa.MetaData()
 deliveries = sa.Table(
     "deliveries",
     metadata,
-    sa.Column("action_id", sa.Text, primary_key=True),
+    # what is enqueued together lies together, and is found again by this number without a detour
+    sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("action_id", sa.Text, nullable=False, unique=True),
     sa.Column("destination", sa.Text, nullable=False),
     sa.Column("object", sa.Text, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
@@ -36,7 +38,6 @@ deliveries = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("payload", sa.Text, nullable=False),  # what the next send carries or the last one carried
     sa.Column("payload_hash", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False, server_default=""),  # see Action.digest
     sa.Column("acknowledged_hash", sa.Text),
     sa.Column("vendor_reference", sa.Text),
     sa.Column("reason", sa.Text, nullable=False, server_default=""),
@@ -47,7 +48,7 @@ deliveries = sa.Table(
     sa.Column("updated_at", sa.DateTime, nullable=False),
     # the queue: wall clock in unix seconds, because promises to vendors and leases are about real time
     sa.Column("plan_id", sa.Text),  # the plan that last wanted it
-    sa.Column("queued", sa.Text),  # that plan again while the row is free to be claimed under it, else null
+    sa.Column("queued", sa.Text),  # the queue in which the row is free to be claimed, see `openings`; else null
     sa.Column("due", sa.Float, nullable=False, server_default="0"),
     sa.Column("tries", sa.Integer, nullable=False, server_default="0"),  # requests under the present plan
     sa.Column("given_up_at", sa.Integer, nullable=False, server_default="0"),  # attempts before a person asked again
@@ -56,16 +57,21 @@ deliveries = sa.Table(
     sa.Column("order_key", sa.Text),
     sa.Column("lease", sa.Text),  # the worker that holds it
     sa.Column("lease_until", sa.Float),
-    sa.Index("deliveries_queue", "queued", "destination", "priority", "occurred_at", "action_id"),
 )
 
 # Indexes are written in every commit, so each is kept in an order in which neighbours change together.
+sa.Index(
+    "deliveries_queue",
+    *[deliveries.c[name] for name in ("queued", "destination", "priority", "occurred_at", "action_id")],
+    sqlite_where=deliveries.c.queued.is_not(None),
+    postgresql_where=deliveries.c.queued.is_not(None),
+)
 # What was delivered is compared with every plan, and reading it must not mean reading payloads:
 sa.Index(
     "deliveries_delivered",
     deliveries.c.acknowledged_at,
     deliveries.c.action_id,
-    deliveries.c.digest,
+    deliveries.c.payload_hash,
     sqlite_where=deliveries.c.state == "acknowledged",
     postgresql_where=deliveries.c.state == "acknowledged",
 )
@@ -96,6 +102,16 @@ attempts = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("status_code", sa.Integer),
     sa.Column("reason", sa.Text, nullable=False),
+)
+
+# Which queues the workers of a plan may claim from: what is enqueued waits in a queue of its own until somebody has
+# looked at the whole of it, and opening it is one row, however much is in it.
+openings = sa.Table(
+    "openings",
+    metadata,
+    sa.Column("queue", sa.Text, primary_key=True),
+    sa.Column("plan_id", sa.Text, nullable=False),
+    sa.Column("opened_at", sa.Float, nullable=False),
 )
 
 # one row per destination: its token bucket, and until when it is left alone; shared by all workers
@@ -139,15 +155,23 @@ def engine_for(url: str) -> sa.Engine:
 def _create(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         known = sa.inspect(connection)
-        for table in metadata.sorted_tables:
-            if not known.has_table(table.name):
-                continue
-            present = {column["name"] for column in known.get_columns(table.name)}
-            for column in table.columns:
-                if column.name not in present:
-                    definition = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
-                    connection.exec_driver_sql(f"alter table {table.name} add column {definition}")
+        before: list[str] = []
+        if known.has_table(deliveries.name):
+            before = [column["name"] for column in known.get_columns(deliveries.name)]
+        if not before or {column.name for column in deliveries.columns} <= set(before):
+            metadata.create_all(connection)
+            return
+        # a ledger of an earlier version is copied into the tables of this one
+        indexes = known.get_indexes(deliveries.name)
+        connection.exec_driver_sql("alter table deliveries rename to deliveries_before")
+        if engine.dialect.name == "postgresql":  # keeps the names of constraints
+            connection.exec_driver_sql("alter table deliveries_before drop constraint deliveries_pkey")
+        for index in indexes:
+            connection.exec_driver_sql(f"drop index if exists {index['name']}")
         metadata.create_all(connection)
+        shared = ", ".join(column.name for column in deliveries.columns if column.name in before)
+        connection.exec_driver_sql(f"insert into deliveries ({shared}) select {shared} from deliveries_before")
+        connection.exec_driver_sql("drop table deliveries_before")
 
 
 def _configure(raw: Any, _record: Any) -> None:
@@ -203,15 +227,15 @@ def _map_in_postgresql(element: Any, compiler: Any, **how: Any) -> str:
     return f"json_each_text(cast({compiler.process(element.clauses, **how)} as json))"
 
 
-def listed(action_ids: Collection[str]) -> str:
+def listed(keys: Collection[str] | Collection[int]) -> str:
     """The list as such a parameter."""
-    return orjson.dumps(list(action_ids)).decode()
+    return orjson.dumps(list(keys)).decode()
 
 
-def one_of(column: sa.ColumnElement[str], parameter: str) -> sa.ColumnElement[bool]:
+def one_of(column: sa.ColumnElement[Any], parameter: str) -> sa.ColumnElement[bool]:
     """Whether the column is in the list that the parameter holds as JSON."""
     each = _Listed(sa.bindparam(parameter, type_=sa.Text)).table_valued(sa.column("value", sa.Text))
-    return column.in_(sa.select(each.c.value))
+    return column.in_(sa.select(sa.cast(each.c.value, column.type)))
 
 
 def pairs(parameter: str) -> sa.TableValuedAlias:

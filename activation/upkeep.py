@@ -101,7 +101,6 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
             .values(
                 payload="{}",
                 payload_hash=ERASED,
-                digest="",
                 order_key=None,
                 vendor_reference=None,
                 reason="The customer was forgotten.",

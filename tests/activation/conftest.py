@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def action() -> Callable[..., Action]:
             priority=10,
             payload=f'{{"user_id":"usr_{number}","event_name":"first_integration","attributes":{{"n":{number}}}}}',
         )
-        return replace(made, **changes)  # type: ignore[arg-type]
+        return made._replace(**changes)
 
     return make
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,7 +38,7 @@ def test_an_acknowledged_action_is_not_sent_again(action: Any) -> None:
 
 def test_key_order_and_white_space_are_no_change(action: Any) -> None:
     sent = action(payload='{"a":1,"b":{"c":2,"d":3}}')
-    same = replace(sent, payload='{ "b": {"d":3, "c":2}, "a":1 }')
+    same = sent._replace(payload='{ "b": {"d":3, "c":2}, "a":1 }')
     assert verdict_of(same, entry(sent, State.ACKNOWLEDGED, acknowledged=sent), STAGES) is Verdict.UNCHANGED
 
 
@@ -135,8 +134,7 @@ def test_plan_is_pure_and_does_not_depend_on_the_order_of_rows(wanted: Any, know
 
     desired = [make(number, payload) for number, payload in wanted.items()]
     ledger = {
-        f"{number}": replace(
-            entry(make(number, payload), state),
+        f"{number}": entry(make(number, payload), state)._replace(
             acknowledged_hash=make(number, acknowledged).payload_hash if acknowledged else None,
         )
         for number, (state, payload, acknowledged) in known.items()

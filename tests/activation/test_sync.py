@@ -64,7 +64,7 @@ class Site:
                 " expires_at timestamp, priority integer, payload varchar)"
             )
             for number, payload in rows.items():
-                text = payload if isinstance(payload, str) else json.dumps(payload)
+                text = payload if isinstance(payload, str) else json.dumps(payload, separators=(",", ":"))
                 values = [f"a{number:04}", f"c_{number}", f"o_{number}", AS_OF - timedelta(hours=1), text]
                 connection.execute(
                     "insert into activation.act_desk__notes values (?, 'desk', 'notes', 'greet', ?, ?, ?, null, 10, ?)",
@@ -202,8 +202,8 @@ def test_what_a_newer_version_no_longer_wants_is_not_sent_even_if_it_was_planned
 
 def test_what_expires_while_it_waits_is_not_sent(ledger: Ledger, time: Any, rng: Any, action: Any) -> None:
     late = action(1, destination="desk", expires_at=time.now() + timedelta(seconds=30))
-    ledger.enqueue([late], time.now(), "p")
-    ledger.open_plan("p")
+    ledger.enqueue([late], time.now(), "p", queue="p")
+    ledger.open_queue("p", "p")
     time.pause(31)
     desk = Desk()
     (tally,) = work("p", {"desk": desk}, ledger, time, Budget(60), rng=rng)
@@ -241,5 +241,5 @@ def test_a_file_that_is_missing_or_holds_nonsense_is_a_sentence(site: Site, ledg
     with pytest.raises(DesiredError, match="There is no published file"):
         site.newest()
     site.publish("v1", {1: "no json"})
-    with pytest.raises(DesiredError, match="the payload of action a0001 is not JSON"):
+    with pytest.raises(DesiredError, match="the payload of action a0001 is not a JSON object"):
         look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)

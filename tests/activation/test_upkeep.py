@@ -125,12 +125,12 @@ def test_one_of_several_people_is_forgotten_by_what_names_them(ledger: Ledger, a
 
 def test_health_counts_what_is_stuck_and_alarms_name_it(ledger: Ledger, rejected: list[Action], action: Any) -> None:
     waiting = action(9)
-    ledger.enqueue([waiting], AS_OF, "p")
-    ledger.open_plan("p")
+    ledger.enqueue([waiting], AS_OF, "p", queue="p")
+    ledger.open_queue("p", "p")
     with ledger.step("customerio", "w", "p") as step:
-        ids = {each.action.action_id for each in step.claim(1, 1000.0)}
-        step.intend(sorted(ids), AS_OF, 1000.0, ids)
-        step.record([Result(waiting, Outcome.waiting("busy"), 2000.0)], AS_OF)
+        (claimed,) = step.claim(1, 1000.0)
+        step.intend([claimed.seq], AS_OF, 1000.0, {claimed.seq})
+        step.record([Result(waiting, Outcome.waiting("busy"), 2000.0, seq=claimed.seq)], AS_OF)
     found = health(ledger, 1000.0 + 30 * 3600)
     assert found == Health(dead=len(rejected), open=1, oldest_seconds=30 * 3600.0)
     tally = Tally("customerio", acknowledged=5, rejected=3, stopped="It refused our credentials.")
@@ -156,7 +156,20 @@ def test_a_ledger_of_an_earlier_version_gets_the_columns_it_lacks(tmp_path: Any,
             " first_planned_at datetime not null, acknowledged_at datetime, not_before datetime,"
             " updated_at datetime not null)"
         )
+        connection.execute("create index deliveries_queue on deliveries (destination, state)")
+        connection.execute(
+            "insert into deliveries values ('old', 'make', 'o', 'a', 'c', 'x', '2026-10-01 00:00:00', null, 1,"
+            " 'acknowledged', '{\"b\": 1}', 'h', 'h', null, '', 2, '2026-10-01 00:00:00', '2026-10-01 00:00:00', null,"
+            " '2026-10-01 00:00:00')"
+        )
     old = Ledger(path)
     old.enqueue([action(1)], AS_OF + timedelta(days=1))
-    assert [entry.state for entry in old.snapshot().values()] == [State.PLANNED]
+    known = old.snapshot()
+    assert {key: entry.state for key, entry in known.items()} == {
+        "old": State.ACKNOWLEDGED, action(1).action_id: State.PLANNED,
+    }  # fmt: skip
+    assert (known["old"].attempt_count, known["old"].action.payload) == (2, '{"b": 1}')
     old.close()
+    again = Ledger(path)
+    assert again.snapshot() == known
+    again.close()

@@ -78,7 +78,7 @@ def together(where: Path | str, destinations: list[Counting], actions: list[Acti
     def run(ledger: Ledger, destination: Counting) -> None:
         served = {"make": destination}
         stage(planned, served, ledger, time, "one")
-        ledger.open_plan("one")
+        ledger.open_queue("one", "one")
         tallies = work("one", served, ledger, time, Budget(120))
         delivered.append(sum(tally.acknowledged for tally in tallies))
 
@@ -116,11 +116,11 @@ def test_what_a_living_worker_holds_is_left_to_it_and_what_a_dead_one_held_is_no
     names = [own_name(1), own_name(2).replace(f"/{os.getpid()}/", "/999999999/")]
     assert [is_gone(name) for name in names] == [False, True]
     for number, name in enumerate(names, start=1):
-        ledger.enqueue([action(number)], AS_OF, "plan")
-        ledger.open_plan("plan")
+        ledger.enqueue([action(number)], AS_OF, "plan", queue="plan")
+        ledger.open_queue("plan", "plan")
         with ledger.step("customerio", name, "plan") as step:
             (claimed,) = step.claim(1, 1e12)
-            step.intend([claimed.action.action_id], AS_OF, 1e12, {claimed.action.action_id})
+            step.intend([claimed.seq], AS_OF, 1e12, {claimed.seq})
     assert ledger.heal(AS_OF, wall=1e12) == 1
     assert [entry.state for entry in ledger.snapshot().values()] == [State.SENDING, State.UNKNOWN]
     # a lease that ran out is lost even if its worker lives, for it may live on another machine
@@ -131,19 +131,19 @@ def test_a_worker_that_lost_its_lease_may_not_send_and_cannot_undo_what_another_
     ledger: Ledger, action: Any
 ) -> None:
     mine = action(1)
-    ledger.enqueue([mine], AS_OF, "plan")
-    ledger.open_plan("plan")
+    ledger.enqueue([mine], AS_OF, "plan", queue="plan")
+    ledger.open_queue("plan", "plan")
     with ledger.step("customerio", "slow/1/1/0", "plan") as step:
-        step.hold([each.action.action_id for each in step.claim(1, 1.0)], 1.0)
+        step.hold([each.seq for each in step.claim(1, 1.0)], 1.0)
     ledger.heal(AS_OF, wall=1e12)
     with ledger.step("customerio", "quick/1/1/0", "plan") as step:
         claimed = step.claim(1, 1e12)
-        step.intend([mine.action_id], AS_OF, 1e12, {each.action.action_id for each in claimed})
+        step.intend([each.seq for each in claimed], AS_OF, 1e12, {each.seq for each in claimed})
     with ledger.step("customerio", "slow/1/1/0", "plan") as step:
-        assert step.intend([mine.action_id], AS_OF, 1e12) == set()
+        assert step.intend(list(step.numbers([mine.action_id]).values()), AS_OF, 1e12) == set()
     with ledger.step("customerio", "quick/1/1/0", "plan") as step:
-        step.record([Result(mine, Outcome.acknowledged("7"))], AS_OF)
+        step.record([Result(mine, Outcome.acknowledged("7"), seq=1)], AS_OF)
     with ledger.step("customerio", "slow/1/1/0", "plan") as step:
-        step.record([Result(mine, Outcome.unknown("Lost."))], AS_OF)
+        step.record([Result(mine, Outcome.unknown("Lost."), seq=1)], AS_OF)
     (entry,) = ledger.snapshot().values()
     assert entry.state is State.ACKNOWLEDGED
