@@ -135,16 +135,18 @@ def _inputs(connection: duckdb.DuckDBPyConnection) -> None:
         " join seeds.product_events using (product, event_name)"
         " where occurred_at < (select max(as_of) from raw_ops.runs)"
         " and received_at < (select max(as_of) from raw_ops.runs);"
+        # a figure a week, up to 27, and one promise each, made on one of 300 days and due 65 days later; by md5 as well
         " create table intermediate.int_signals__measured as"
         " select customer_id, 'metric' as event_name, 'product' as source, null::varchar as product,"
         f" timestamp '{AS_OF}' - interval 1 week * n as occurred_at, 'metric:' || customer_id || n as event_id,"
-        " null::varchar as properties, (hash(customer_id, n) % 28)::double as measured_value,"
-        " null::timestamp as due_at, null::timestamp as gone_at"
+        " null::varchar as properties, (('0x' || substr(md5(customer_id || n), 1, 8))::bigint % 28)::double"
+        " as measured_value, null::timestamp as due_at, null::timestamp as gone_at"
         " from intermediate.int_identities__resolved, range(1, 30) as t (n)"
-        " union all select customer_id, 'promise', 'product', null,"
-        f" timestamp '{AS_OF}' - interval 1 day * (hash(customer_id) % 300), 'promise:' || customer_id, null, null,"
-        f" timestamp '{AS_OF}' + interval 1 day * (65 - hash(customer_id) % 300), null"
-        " from intermediate.int_identities__resolved"
+        " union all select customer_id, 'promise', 'product', null, made_at, 'promise:' || customer_id, null, null,"
+        " made_at + interval 65 day, null"
+        " from (select customer_id,"
+        f" timestamp '{AS_OF}' - interval 1 day * (('0x' || substr(md5(customer_id), 1, 8))::bigint % 300) as made_at"
+        " from intermediate.int_identities__resolved)"
     )
 
 
@@ -155,13 +157,13 @@ def _append(
     connection.execute(
         "insert into intermediate.int_events__deduplicated"
         " select substr(key, 1, 16), 'account', 'acc_' || account, 'usr_' || account || '_' || (number % 3), 'track',"
-        " 'e' || ('0x' || substr(key, 17, 8))::bigint % 160, 'editor', '{}', 'Europe/Berlin', at,"
-        " at + interval 2 second, at::date, $1"
+        " 'e' || ('0x' || substr(key, 17, 8))::bigint % 160, 'editor', '{}', 'Europe/Berlin',"
+        " happened_at, happened_at + interval 2 second, happened_at::date, $1"
         " from (select number, md5('' || number) as key,"
         # customers differ in how much they do: the product of two even draws
         f" floor({CUSTOMERS} * (('0x' || substr(md5('a' || number), 1, 8))::bigint / 4294967296.0)"
         " * (('0x' || substr(md5('b' || number), 1, 8))::bigint / 4294967296.0))::bigint as account,"
-        " $2::timestamp + to_microseconds(((number - $3) * $4::bigint * 86400000000) // $5) as at"
+        " $2::timestamp + to_microseconds((number - $3) * ($4::bigint * 86400000000 // $5)) as happened_at"
         " from range($3, $3 + $5) as t (number))",
         [load, start, first, days, events],
     )
