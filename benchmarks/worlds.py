@@ -1,7 +1,8 @@
-"""Whether states, outcomes and decisions are right: random worlds through the models and through plain loops.
+"""Whether signals, states, outcomes and decisions are right: random worlds through the models and through plain loops.
 
-The property tests of the playbook go through a few large worlds; here the same tests go through many small ones, with
-other seeds. A world that differs in a single row fails, and is named.
+The property tests of the playbook go through a few worlds; here the same properties go through hundreds, in batches
+that share their tables, every other batch of states on a random machine, the decisions at instants where clocks
+change. A world that differs in a single row is counted and named.
 
     python -m benchmarks.worlds
     python -m benchmarks.worlds --worlds 50
@@ -10,54 +11,69 @@ other seeds. A world that differs in a single row fails, and is named.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.figures import Figure, main
-from benchmarks.job import PROJECT_DIR
-from tests.playbook.worlds import SIZE, VARIABLE
+from tests.playbook import (
+    test_decisions_equal_admission_one_by_one,
+    test_outcomes_equal_a_reading,
+    test_signals_equal_brute_force,
+    test_states_equal_a_fold,
+    test_what_was_known_can_be_asked,
+)
+from tests.playbook.book import Playbook, compile_models
+from tests.playbook.worlds import BATCH, SIZE
 
-TESTS = {
-    "states, against a fold": ("test_states_equal_a_fold.py", "test_stays_equal_a_fold_of_the_signals"),
-    "outcomes, against a reading": ("test_outcomes_equal_a_reading.py", "test_outcomes_equal_a_reading"),
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MOST = 999
+"""A customer's id has three digits for its world."""
+
+
+def signals(playbook: Playbook, numbers: range) -> dict[int, Any]:
+    """Signals need another set of behaviours in the place of the shipped one."""
+    return test_signals_equal_brute_force.differing(test_signals_equal_brute_force.Detector(playbook, {}), numbers)
+
+
+PROPERTIES: dict[str, tuple[Callable[[Playbook, range], dict[int, Any]], str]] = {
+    "signals, against every event looked at": (signals, "2 customers, 20 signals"),
+    "states, against a fold": (test_states_equal_a_fold.differing, f"{SIZE} customers"),
+    "outcomes, against a reading": (test_outcomes_equal_a_reading.differing, f"{SIZE} customers"),
     "decisions, against admission one by one": (
-        "test_decisions_equal_admission_one_by_one.py", "test_decisions_equal_admission_one_by_one",
+        test_decisions_equal_admission_one_by_one.differing, f"{SIZE} customers",
     ),
     "what was known, against what was published": (
-        "test_what_was_known_can_be_asked.py", "test_asking_for_an_instant_gives_what_was_published_then",
+        test_what_was_known_can_be_asked.differing,
+        f"{test_what_was_known_can_be_asked.CUSTOMERS} customers, {test_what_was_known_can_be_asked.RUNS} runs",
     ),
 }  # fmt: skip
 
 
 def measure(arguments: argparse.Namespace) -> list[Figure]:
-    """Each test over all worlds, in one process."""
-    number = int(arguments.worlds)
+    """How many worlds differ, for each property."""
+    worlds = int(arguments.worlds)
+    if not 0 < worlds <= MOST:
+        sys.exit(f"--worlds is between 1 and {MOST}.")
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        names = [f"tests/playbook/{file}::{test}" for file, test in TESTS.values()]
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *names],
-            cwd=PROJECT_DIR,
-            env={**os.environ, VARIABLE: str(number)},
-            stdout=subprocess.DEVNULL,
-            check=False,  # what fails is in the report
-        )
-        seconds = time.perf_counter() - started
-        cases = list(ET.parse(report).iter("testcase"))  # noqa: S314 - our own pytest wrote it
+        compiled = compile_models(Path(folder) / "compiled")
     figures = []
-    for what, (_, test) in TESTS.items():
-        mine = [case for case in cases if case.get("name", "").startswith(f"{test}[")]
-        differing = [case.get("name", "") for case in mine if list(case)]
-        missing = number - len(mine)
-        against = f"{len(mine)} worlds of {SIZE} customers; {', '.join(differing[:5]) or 'none differs'}"
-        figures.append(Figure(what, len(differing) + missing, "worlds differ", against, bar=0))
-    return [*figures, Figure("all of it", seconds, "s")]
+    for what, (differing, size) in PROPERTIES.items():
+        differ: dict[int, Any] = {}
+        for first in range(0, worlds, BATCH):
+            playbook = Playbook(compiled)
+            differ |= differing(playbook, range(first, min(first + BATCH, worlds)))
+            playbook.connection.close()
+        for world, (expected, found) in list(differ.items())[:3]:
+            sys.stderr.write(f"{what}, world {world}: expected {str(expected)[:300]}, found {str(found)[:300]}\n")
+        against = f"{worlds} worlds of {size}; {', '.join(map(str, list(differ)[:5])) or 'none'} differ"
+        figures.append(Figure(what, len(differ), "worlds differ", against, bar=0))
+    return [*figures, Figure("all of it", time.perf_counter() - started, "s", bar=600)]
 
 
 if __name__ == "__main__":

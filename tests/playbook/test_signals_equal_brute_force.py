@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.playbook.worlds import by_world, customers_of, difference, rng_of, rng_of_batch
 from tests.warehouse import Warehouse
 
 ORIGIN = datetime(2026, 2, 1)  # noqa: DTZ001 - the warehouse is naive UTC
@@ -344,10 +345,12 @@ class Detector:
             [(user, "product", "user", user, customer) for user, customer in owners.items()],
         )
 
-    def build(self, observed: datetime, as_of: datetime = AS_OF, *, further: bool = False) -> list[tuple[Any, ...]]:
+    def build(
+        self, observed: datetime, as_of: datetime = AS_OF, *, further: bool = False, extracts: Any = None
+    ) -> list[tuple[Any, ...]]:
         """Detect, anew or going on from the last build; what was found."""
         connection = self.playbook.connection
-        self.playbook.fill("staging.stg_ops__extracts", [("product", as_of, "succeeded", observed)])
+        self.playbook.fill("staging.stg_ops__extracts", extracts or [("product", as_of, "succeeded", observed)])
         connection.execute(
             "create or replace table intermediate.int_events__attributed as"
             " select event_id, customer_id, is_qualifying, occurred_at, received_at, received_date"
@@ -453,29 +456,39 @@ def test_signals_equal_brute_force_on_random_streams(
     assert len({row[5] for row in found}) == len(found)
 
 
-def test_signals_equal_brute_force_on_five_hundred_worlds(detector: Detector) -> None:
-    rng = random.Random(20260301)
-    events: set[Event] = set()
-    for world in range(500):
-        for number in range(rng.randrange(0, 24)):
-            customer = f"c{world:03d}_{rng.randrange(2)}"
-            at = ORIGIN + timedelta(minutes=rng.randrange(0, 20))
-            key = f"e{world:03d}_{rng.random():.12f}_{number}"
-            name = rng.choice("aabbcmmr")
-            events.add(make_event(at, key, customer, f"{customer}_{rng.randrange(2)}", name, rng.randrange(5)))
-    arrivals = sorted(events, key=lambda event: event.id)
-    arrivals += arrivals[::7]
+def differing(detector: Detector, numbers: range) -> dict[int, Any]:
+    """The worlds whose signals are not the oracle's, or not the same ones when messages arrive in another order."""
+    rng = rng_of_batch(numbers)
+    observed = AS_OF - timedelta(minutes=rng.choice((0, 0, 3, 7)))
+    events: dict[int, set[Event]] = {}
+    for world in numbers:
+        chances = rng_of(world)
+        start = AS_OF - timedelta(minutes=chances.randrange(14, 26))  # so that deadlines fall on as_of and around it
+        events[world] = set()
+        for number in range(chances.randrange(0, 24)):
+            customer = chances.choice(customers_of(world, 2))
+            at = start + timedelta(minutes=chances.randrange(0, 14))
+            key = f"e{world:03d}_{chances.random():.12f}_{number}"
+            name = chances.choice("aabbcmmr")
+            events[world].add(make_event(at, key, customer, f"{customer}_{chances.randrange(2)}", name, number % 5))
+    ordered = sorted((event for mine in events.values() for event in mine), key=lambda event: event.id)
+    arrivals = ordered + ordered[::7]
     rng.shuffle(arrivals)
     detector.define(WITHIN_MINUTES)
     detector.load(at_once(arrivals))
-    found = detector.build(AS_OF)
-    expected = oracle(WITHIN_MINUTES, events, AS_OF, AS_OF)
-    assert {row[0] for row in expected} == {signal.name for signal in WITHIN_MINUTES}
-    assert [row[:5] for row in found] == expected
+    found = detector.build(observed)
+    expected = {world: oracle(WITHIN_MINUTES, mine, observed, AS_OF) for world, mine in events.items()}
+    if len(numbers) > 100:
+        assert {row[0] for mine in expected.values() for row in mine} == {signal.name for signal in WITHIN_MINUTES}
+    detector.load(at_once(sorted(ordered, key=lambda event: (event.at, event.id))))
+    again = detector.build(observed)
+    expected = {world: sorted(mine, key=repr) for world, mine in expected.items() if mine}
+    differ = difference(expected, by_world([row[:5] for row in found], 1), numbers)
+    return differ | difference(by_world(found, 1), by_world(again, 1), numbers)
 
-    # the order of arrival and repeated messages leave no trace, not even in the ids
-    detector.load(at_once(sorted(events, key=lambda event: (event.at, event.id))))
-    assert detector.build(AS_OF) == found
+
+def test_signals_equal_brute_force_on_five_hundred_worlds(detector: Detector) -> None:
+    assert differing(detector, range(500)) == {}
 
 
 def spread_over_days(rng: random.Random, customers: int, days: int) -> list[tuple[Event, datetime, str]]:
@@ -512,10 +525,42 @@ def test_days_and_periods_equal_brute_force(detector: Detector) -> None:
     assert [row[:5] for row in found] == expected
 
 
+def test_detection_is_dated_by_the_first_extract_that_could_know(detector: Detector) -> None:
+    """Nothing is detected before its proof was there or before a run read so far; later runs date it alike."""
+    arrivals = spread_over_days(random.Random(12), 40, 20)
+    received: dict[str, datetime] = {}
+    for event, at, _ in arrivals:
+        received[event.id] = min(at, received.get(event.id, at))
+    runs = [
+        ("product", ORIGIN + timedelta(days=day, hours=6), "failed" if day % 5 == 3 else "succeeded",
+         ORIGIN + timedelta(days=day, hours=6 - day % 3))
+        for day in range(1, 24)
+    ]  # fmt: skip
+    detector.define(WITHIN_DAYS)
+    detector.load(arrivals)
+    before: dict[str, tuple[datetime, bool]] = {}
+    for as_of in (runs[12][1], runs[17][1], runs[22][1]):
+        known = [run for run in runs if run[1] <= as_of]
+        detector.build(max(run[3] for run in known if run[2] == "succeeded"), as_of, extracts=known)
+        rows = detector.playbook.rows(
+            "select occurrence_id, occurred_at, proving_event_ids, detected_at, is_historical"
+            " from intermediate.int_signals__detected where outcome = 'fired'"
+        )
+        assert len(rows) > 200
+        for occurrence, at, proof, detected, historical in rows:
+            knowable = max([at, *(received[key] for key in proof.split(","))])
+            reached = [run[1] for run in known if run[2] == "succeeded" and run[3] > knowable]
+            assert detected == max(knowable, min(reached, default=as_of))
+            assert historical == (detected > at + timedelta(hours=72))
+            if reached:
+                assert before.setdefault(occurrence, (detected, historical)) == (detected, historical)
+    assert {historical for _, historical in before.values()} == {True, False}
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_increments_equal_a_full_build(detector: Detector, seed: int) -> None:
     rng = random.Random(seed)
-    signals = (*WITHIN_MINUTES, *WITHIN_DAYS)
+    signals: tuple[Signal, ...] = (*WITHIN_MINUTES, *WITHIN_DAYS)
     arrivals = spread_over_days(rng, 12, 16)
     days = [ORIGIN + timedelta(days=day, hours=6) for day in (6, 7, 8, 8, 9, 7, 10, 12, 16, 17)]
     merged: dict[str, str] = {}
