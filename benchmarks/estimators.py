@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Cells = tuple[Floats, Floats, Floats, Floats]
 
+SEED = 1
 REPLICATES = 1000
 BUCKETS = 64
 PRIME = 2**31 - 1
@@ -59,12 +60,12 @@ def bucket_of(customer_id: str, buckets: int = BUCKETS) -> int:
     return md5_number(f"bucket:{customer_id}") % buckets
 
 
-def weights(units: Iterable[str], replicates: int = REPLICATES) -> Floats:
+def weights(units: Iterable[str], replicates: int = REPLICATES, seed: int = SEED) -> Floats:
     """Poisson(1) weights of units (such as "bucket:7") in replicates 1, 2, ...: [replicate, unit]."""
     keys = np.array([md5_number(unit) % PRIME for unit in units], dtype=np.int64)
     numbers = range(1, replicates + 1)
-    factors = np.array([md5_number(f"a:{number}") % (PRIME - 1) + 1 for number in numbers], dtype=np.int64)
-    offsets = np.array([md5_number(f"b:{number}") % PRIME for number in numbers], dtype=np.int64)
+    factors = np.array([md5_number(f"a:{seed}:{number}") % (PRIME - 1) + 1 for number in numbers], dtype=np.int64)
+    offsets = np.array([md5_number(f"b:{seed}:{number}") % PRIME for number in numbers], dtype=np.int64)
     uniform = (factors[:, None] * keys[None, :] + offsets[:, None]) % PRIME
     return np.searchsorted(np.array(POISSON_STEPS), uniform, side="right").astype(np.float64)
 

@@ -42,7 +42,6 @@ SIMULATIONS = 2000
 # worlds that the points were not learned on
 OTHER_SEEDS = (20250502, 20250503)
 BANDS = PROJECT_DIR / "seeds" / "segments" / "score_bands.csv"
-PRIOR_MONTHS = 20  # what the learned rate counts for: score_calibration
 Z2 = 1.959964**2
 SIZES = (30, 100, 1000)
 REVENUE_COVERAGE_BARS = {30: 0.88, 100: 0.92, 1000: 0.935}
@@ -104,7 +103,8 @@ months as (
             where case bands.score when 'churn_risk' then scores.has_left else scores.has_upgraded end
         ) as events,
         any_value(bands.expected_rate) as expected_rate,
-        any_value(bands.learned_rate) as learned_rate
+        any_value(bands.learned_rate) as learned_rate,
+        any_value(bands.prior_months) as prior_months
     from marts.customer_scores as scores
     inner join (
         select
@@ -140,7 +140,7 @@ told as (
 
     select
         *,
-        (known_events + $prior * expected_rate) / (known_months + $prior) as probability
+        (known_events + prior_months * expected_rate) / (known_months + prior_months) as probability
     from given
 
 )
@@ -239,7 +239,7 @@ def _calibration(connection: duckdb.DuckDBPyConnection) -> Iterator[Figure]:
 
 def _given_at_the_time(connection: duckdb.DuckDBPyConnection) -> Iterator[Figure]:
     """Each month with the probability that was given before it ended."""
-    rows = connection.execute(GIVEN_AT_THE_TIME, {"bands": str(BANDS), "prior": PRIOR_MONTHS}).fetchall()
+    rows = connection.execute(GIVEN_AT_THE_TIME, {"bands": str(BANDS)}).fetchall()
     for score in sorted({row[0] for row in rows}):
         _, _, months, events, expected, brier, constant = np.array(
             [[0, *row[1:]] for row in rows if row[0] == score], dtype="float64"

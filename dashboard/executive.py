@@ -39,9 +39,7 @@ RENEWALS = """
         min(renewal_on) as from_day,
         count(*) as customers,
         sum(mrr) as mrr,
-        coalesce(
-            sum(mrr) filter (where lifecycle_state in ('at_risk', 'dormant', 'payment_trouble')), 0
-        ) as mrr_in_danger
+        coalesce(sum(mrr) filter (where is_in_danger), 0) as mrr_in_danger
     from marts.customer_lifecycle
     where mrr > 0 and days_to_renewal between 0 and 90 and billing_interval = 'year'
     group by 1 order by 2
@@ -64,7 +62,7 @@ def page(published: Published) -> Page:
         "How much revenue recurs, does it hold, and what does a new customer cost and bring?",
         [
             Tile("MRR, USD", Value(now["closing_mrr"], "money"), "", f"ARR {money(now['arr'])} USD"),
-            Tile("Net new MRR, USD", Value(_net(last), "money"), "", last["month_spoken"]),
+            Tile("Net new MRR, USD", Value(last["net_new_mrr"], "money"), "", last["month_spoken"]),
             Tile("Net retention", estimate(last, "nrr_12m", "share"), "", "12 months"),
             Tile("Gross retention", estimate(last, "grr_12m", "share"), "", "12 months"),
             Tile("LTV, USD", estimate(everybody, "ltv", "money"), "", _horizon(everybody)),
@@ -82,10 +80,6 @@ def page(published: Published) -> Page:
             _largest(published),
         ],
     )
-
-
-def _net(row: Row) -> Decimal:
-    return Decimal(row["closing_mrr"] - row["opening_mrr"])
 
 
 def _horizon(row: Row) -> str:
@@ -109,7 +103,7 @@ def _bridge(month: Row) -> Section:
     floor = max(Decimal(0), lowest - (highest - lowest) / 2)
     steps[0]["from"] = steps[-1]["from"] = floor
     rest = month["closing_mrr"] - level
-    net = _net(month)
+    net = month["net_new_mrr"]
     return Section(
         "bridge",
         f"What moved MRR in {month['month_spoken']}?",
@@ -327,8 +321,7 @@ def _renewals(published: Published) -> Section:
     return Section(
         "renewals",
         "What comes up for renewal in the next 90 days?",
-        f"{money(total)} USD of MRR on annual contracts, {money(danger)} of it with customers who"
-        " are at risk, dormant or in payment trouble.",
+        f"{money(total)} USD of MRR on annual contracts, {money(danger)} of it with customers in danger of leaving.",
         Table(
             [
                 Column("month_name", "Month"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from dashboard import charts
@@ -23,22 +22,15 @@ ARRIVAL = """
 """
 FUNNEL = """
     with
-    people as (
-        select
-            customer_id,
-            signed_up_on is not null as has_signed_up,
-            signed_up_on is not null and first_active_on is not null as has_used,
-            signed_up_on is not null and ttfv_days is not null as has_value,
-            signed_up_on is not null and first_paid_on is not null as has_paid,
-            signed_up_on is not null and mrr > 0 as pays
-        from marts.customer_lifecycle
+    steps (taken, step) as (
+        values (1, 'signed up'), (2, 'used a product'), (3, 'reached first value'), (4, 'paid'), (5, 'pays today')
     )
-    select 1 as rank, 'signed up' as step, count(*) filter (where has_signed_up) as customers from people
-    union all select 2, 'used a product', count(*) filter (where has_used) from people
-    union all select 3, 'reached first value', count(*) filter (where has_used and has_value) from people
-    union all select 4, 'paid', count(*) filter (where has_used and has_value and has_paid) from people
-    union all select 5, 'pays today', count(*) filter (where has_used and has_value and has_paid and pays) from people
-    order by rank
+    select
+        steps.taken, steps.step, count(*) as customers,
+        cast(count(*) / first_value(count(*)) over (order by steps.taken) as decimal(18, 6)) as of_sign_ups,
+        lag(count(*)) over (order by steps.taken) - count(*) as lost_before
+    from steps left join marts.customer_lifecycle as customers on customers.activation_steps >= steps.taken
+    group by all order by steps.taken
 """
 POWER = """
     select active_days, units, unit_share, active_units, stickiness, power_unit_share
@@ -162,9 +154,6 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
 
 def _funnel(published: Published) -> Section:
     steps = published.rows(FUNNEL)
-    first = steps[0]["customers"]
-    for row in steps:
-        row["of_sign_ups"] = round(Decimal(row["customers"]) / first, 6) if first else None
     rows = [
         {
             "label": row["step"],
@@ -175,12 +164,11 @@ def _funnel(published: Published) -> Section:
         }
         for row in steps
     ]
-    falls = [(before["customers"] - after["customers"], after["step"]) for before, after in pairwise(steps)]
-    worst = max(falls)
+    worst = max(steps[1:], key=lambda row: (row["lost_before"], row["taken"]))
     return Section(
         "funnel",
         "Where do new customers stop?",
-        f"Most are lost before “{worst[1]}”: {count(worst[0])} customers.",
+        f"Most are lost before “{worst['step']}”: {count(worst['lost_before'])} customers.",
         Table(
             [
                 Column("step", "Step"),

@@ -31,8 +31,8 @@ AT_RISK = """
     select
         customer_id, coalesce(customer_name, customer_id) as customer, lifecycle_state as state, mrr,
         churn_risk, churn_risk_low, churn_risk_high, churn_risk_n,
-        cast(mrr * churn_risk as decimal(18, 2)) as mrr_expected_to_leave, churn_risk_reasons as reasons,
-        last_active_on, open_tickets, next_action
+        mrr_expected_to_leave, mrr_expected_to_leave_low, mrr_expected_to_leave_high, mrr_expected_to_leave_n,
+        churn_risk_reasons as reasons, last_active_on, open_tickets, next_action
     from marts.customer_lifecycle where churn_risk is not null and mrr > 0
     order by mrr_expected_to_leave desc, customer_id limit 25
 """

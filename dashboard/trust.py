@@ -50,7 +50,7 @@ IDENTITIES = """
         count(*) filter (where identities.has_conflict) as in_conflict
     from marts.customer_identities as identities
     left join marts.customer_lifecycle as customers using (customer_id)
-    group by all order by source
+    group by rollup (identities.source_system) order by source nulls last
 """
 METHODS = """
     select match_method as method, count(*) as records, min(match_confidence) as lowest_confidence
@@ -93,9 +93,7 @@ def page(published: Published) -> Page:
     """The trust page."""
     version = published.row(PUBLISHED)
     silos = published.rows(SILOS)
-    identities = published.rows(IDENTITIES)
-    records = sum(row["records"] for row in identities)
-    matched = sum(row["of_customers"] for row in identities)
+    *identities, everything = published.rows(IDENTITIES)
     stale = sum(1 for row in silos if row["is_stale"])
     return Page(
         "trust",
@@ -112,9 +110,9 @@ def page(published: Published) -> Page:
             ),
             Tile(
                 "Records that found a customer",
-                Value(_share(matched, records), "share"),
+                Value(everything["matched"], "share"),
                 "",
-                f"{count(records)} records",
+                f"{count(everything['records'])} records",
             ),
         ],
         [
@@ -127,10 +125,6 @@ def page(published: Published) -> Page:
             _restated(published),
         ],
     )
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _silos(silos: list[Row]) -> Section:

@@ -9,7 +9,9 @@ version is a decision, looked at in a diff.
     python -m lifecycle.scores learn --through 2026-03 --score-version 2
 
 Ridge regression by Newton's method: a bin that few customers were in is worth little, whatever happened to them. The
-points of a feature average zero over the learned months, so that the intercept is an average customer.
+points of a feature average zero over the learned months, so that the intercept is an average customer. What is not
+learned but chosen (the penalty, and how many customer-months the learned rates count for later) is written with the
+version, in `score_bands`; a new version takes over what it does not state anew.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import csv
 import datetime as dt
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,14 +38,33 @@ if TYPE_CHECKING:
     Row = dict[str, str]
 
 POINTS_PER_DOUBLING = 20
-RIDGE = 10.0
 BANDS = 10
 OUTCOMES = {"churn_risk": "has_left", "upgrade_readiness": "has_upgraded"}
 SEEDS = Path("seeds/segments")
 PUBLISHED = Path("data/published/lifecycle.duckdb")
 
 
-def logistic_ridge(design: Floats, outcome: Floats, ridge: float = RIDGE) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What is chosen, not learned; why these, docs/DECISIONS.md (score_parameters) says."""
+
+    ridge: float = 10.0
+    prior_months: int = 20
+
+    def __post_init__(self) -> None:
+        if not (self.ridge > 0 and self.prior_months > 0):
+            raise ValueError(f"The penalty and the months of the prior are above zero, not {self}.")
+
+    @classmethod
+    def of_version(cls, bands: Sequence[Row], version: str) -> Choices:
+        """Those that a version in `score_bands` was made with; the usual ones if it is not there."""
+        for row in bands:
+            if row["score_version"] == version:
+                return cls(float(row["ridge"]), int(row["prior_months"]))
+        return cls()
+
+
+def logistic_ridge(design: Floats, outcome: Floats, ridge: float) -> Floats:
     """The penalised maximum-likelihood coefficients of a binary outcome on centred 0/1 columns.
 
     Raises:
@@ -111,7 +133,9 @@ def band_edges(points: NDArray[np.int64], bands: int = BANDS) -> list[int]:
     return sorted({int(edge) for edge in quantiles if edge > points.min()})
 
 
-def learn(months: pd.DataFrame, points: list[Row], through: dt.date, version: str) -> tuple[list[Row], list[Row]]:
+def learn(
+    months: pd.DataFrame, points: list[Row], through: dt.date, version: str, choices: Choices = Choices()
+) -> tuple[list[Row], list[Row]]:
     """The rows of `score_points` with their points, and those of `score_bands`, for one version.
 
     `months` are the scorable rows of customer_scores whose outcome is known; those after the month `through` are not
@@ -128,7 +152,7 @@ def learn(months: pd.DataFrame, points: list[Row], through: dt.date, version: st
             mine = [row for row in points if row["score"] == score and row["model"] == model]
             bins = [row for row in mine if row["feature"] != "intercept"]
             design = design_of(known, bins)
-            coefficients = logistic_ridge(design, outcome)
+            coefficients = logistic_ridge(design, outcome, choices.ridge)
             worth = np.array([as_points(value) for value in centred(coefficients, design, bins)])
             # rounding must not move the average: the intercept takes up what the rounded points add
             intercept = as_points(_intercept_for(design @ worth, outcome))
@@ -142,7 +166,8 @@ def learn(months: pd.DataFrame, points: list[Row], through: dt.date, version: st
             ]
             if model == "points":
                 total = (intercept + design @ worth).astype("int64")
-                bands += _bands(score, version, total, outcome, known)
+                chosen = {"ridge": f"{choices.ridge:g}", "prior_months": str(choices.prior_months)}
+                bands += [{**row, **chosen} for row in _bands(score, version, total, outcome, known)]
     return learned, bands
 
 
@@ -207,6 +232,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command.add_argument("--through", required=True, type=lambda text: dt.date.fromisoformat(f"{text}-01"))
     command.add_argument("--score-version", required=True, help="the version to write; an existing one is replaced")
     command.add_argument("--like", default="1", help="the version whose bins and reasons are taken over")
+    command.add_argument("--ridge", type=float, help="penalty; the --like version's if not given")
+    command.add_argument("--prior-months", type=int, help="what the learned rates count for; likewise")
     command.add_argument("--published", type=Path, default=PUBLISHED)
     command.add_argument("--seeds", type=Path, default=SEEDS)
     given = parser.parse_args(arguments)
@@ -215,7 +242,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     points = read_rows(points_path)
     bands = read_rows(bands_path) if bands_path.exists() else []
     bins = [row for row in points if row["score_version"] == given.like]
-    learned, learned_bands = learn(read_months(given.published), bins, given.through, given.score_version)
+    usual = Choices.of_version(bands, given.like)
+    choices = Choices(given.ridge or usual.ridge, given.prior_months or usual.prior_months)
+    learned, learned_bands = learn(read_months(given.published), bins, given.through, given.score_version, choices)
     others = [row for row in points if row["score_version"] != given.score_version]
     other_bands = [row for row in bands if row["score_version"] != given.score_version]
     write_rows(points_path, [*others, *learned])

@@ -1,6 +1,7 @@
--- Poisson bootstrap weights that are a function of (unit, replicate) and nothing else: the same in every run, with
+-- Poisson bootstrap weights that are a function of (seed, replicate, unit) and nothing else: the same in every run, with
 -- any number of threads, and on any engine that has md5. An engine's own hash has none of that, and DuckDB's hash(id,
--- replicate) is so correlated over replicates that intervals come out far too narrow.
+-- replicate) is so correlated over replicates that intervals come out far too narrow. Another bootstrap_seed draws
+-- everything anew: whoever wants to know how much of a limit is the luck of the draw builds twice.
 --
 -- The unit's key is mixed with two numbers of the replicate: u = (a * key + b) mod p with p = 2^31 - 1, which is
 -- uniform on [0, p) and pairwise independent over units. Every product stays below 2^62.
@@ -14,13 +15,17 @@
 {%- endmacro %}
 
 
--- Factor and offset of a replicate, from its number.
+-- Factor and offset of a replicate, from the seed and its number.
 {% macro replicate_factor(replicate) -%}
-    ({{ md5_number("'a:' || cast(" ~ replicate ~ " as " ~ dbt.type_string() ~ ")") }} % ({{ poisson_prime() }} - 1) + 1)
+    ({{ md5_number(_replicate_name('a', replicate)) }} % ({{ poisson_prime() }} - 1) + 1)
 {%- endmacro %}
 
 {% macro replicate_offset(replicate) -%}
-    ({{ md5_number("'b:' || cast(" ~ replicate ~ " as " ~ dbt.type_string() ~ ")") }} % {{ poisson_prime() }})
+    ({{ md5_number(_replicate_name('b', replicate)) }} % {{ poisson_prime() }})
+{%- endmacro %}
+
+{% macro _replicate_name(part, replicate) -%}
+    '{{ part }}:{{ economics_setting("bootstrap_seed") }}:' || cast({{ replicate }} as {{ dbt.type_string() }})
 {%- endmacro %}
 
 

@@ -14,6 +14,7 @@
         'ltv_tail_months': 6,
         'ltv_lifetime_months': 60,
         'ltv_pseudo_customers': 10,
+        'bootstrap_seed': 1,
         'bootstrap_replicates': 1000,
         'bootstrap_buckets': 64,
         'cac_closing_window_days': 60,

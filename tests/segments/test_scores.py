@@ -150,6 +150,17 @@ def test_learn_writes_its_version_and_no_other(tmp_path: Path, capsys: pytest.Ca
     written = [(tmp_path / name).read_bytes() for name in ("score_points.csv", "score_bands.csv")]
     scores.main([*command, "--seeds", str(tmp_path)])
     assert [(tmp_path / name).read_bytes() for name in ("score_points.csv", "score_bands.csv")] == written
+    # what is chosen stays with the version, and the next one takes over what it does not state
+    scores.main([*command, "--seeds", str(tmp_path), "--ridge", "40"])
+    later = ["learn", "--through", "2026-05", "--score-version", "3", "--like", "2", "--published", str(published)]
+    scores.main([*later, "--seeds", str(tmp_path), "--prior-months", "50"])
+    bands = scores.read_rows(tmp_path / "score_bands.csv")
+    assert {(row["score_version"], row["ridge"], row["prior_months"]) for row in bands} == {
+        ("2", "40", "20"),
+        ("3", "40", "50"),
+    }
+    with pytest.raises(ValueError, match="above zero"):
+        scores.main([*later, "--seeds", str(tmp_path), "--ridge", "-1"])
 
 
 def test_the_seeds_of_the_repository_belong_together() -> None:
@@ -159,6 +170,8 @@ def test_the_seeds_of_the_repository_belong_together() -> None:
     assert {(row["score"], row["score_version"]) for row in points} == {
         (row["score"], row["score_version"]) for row in bands
     }
+    chosen = {(row["score_version"], row["ridge"], row["prior_months"]) for row in bands}
+    assert len(chosen) == len({row["score_version"] for row in bands}), "one version was learned in one way"
     numbers: dict[tuple[str, str, str, str], list[tuple[str, str]]] = {}
     for row in points:
         if row["kind"] == "number":

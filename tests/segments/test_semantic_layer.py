@@ -44,8 +44,11 @@ REVENUE = {
     "churn_mrr": "sum(movement_mrr) filter (where movement = 'churn')",
     "movement_mrr": "sum(movement_mrr)",
     "fx_mrr": "sum(fx_mrr)",
-    "nrr": "sum(closing_mrr) filter (where opening_mrr > 0) / nullif(sum(opening_mrr), 0)",
-    "grr": "sum(least(closing_mrr, opening_mrr)) / nullif(sum(opening_mrr), 0)",
+    "nrr": "sum(closing_mrr) filter (where mrr_year_before > 0) / nullif(sum(mrr_year_before), 0)",
+    "grr": "sum(least(closing_mrr, mrr_year_before)) filter (where mrr_year_before > 0)"
+    " / nullif(sum(mrr_year_before), 0)",
+    "nrr_month": "sum(closing_mrr) filter (where opening_mrr > 0) / nullif(sum(opening_mrr), 0)",
+    "grr_month": "sum(least(closing_mrr, opening_mrr)) / nullif(sum(opening_mrr), 0)",
     "logo_churn": "count(*) filter (where movement = 'churn') / nullif(count(*) filter (where opening_mrr > 0), 0)",
     "arpa": "sum(closing_mrr) / nullif(count(*) filter (where closing_mrr > 0), 0)",
     "new_customers": "count(*) filter (where movement = 'new')",
@@ -100,6 +103,7 @@ def fill(warehouse: Warehouse) -> None:
             row = {
                 "customer_id": f"c_{number}", "month": month, "movement": moved, "is_open_month": month == MONTHS[-1],
                 "opening_mrr": opening, "closing_mrr": closing, "movement_mrr": closing - opening, "fx_mrr": 0.0,
+                "mrr_year_before": rng.choice([None, 0, 50, 100]),
             }  # fmt: skip
             for kind in ("new", "reactivation", "expansion", "contraction", "churn"):
                 row[f"{kind}_mrr"] = closing - opening if moved == kind else 0.0
@@ -107,7 +111,7 @@ def fill(warehouse: Warehouse) -> None:
             opening = closing
     with warehouse.connect() as connection:
         connection.execute("create schema if not exists marts; create schema if not exists intermediate")
-        money = ", ".join(f"{name} double" for name in months[0] if name.endswith("_mrr"))
+        money = ", ".join(f"{name} double" for name in months[0] if "mrr" in name)
         connection.execute(
             "create table marts.mrr_movements "
             f"(customer_id varchar, month date, movement varchar, is_open_month boolean, {money})"
@@ -241,6 +245,9 @@ def test_mf_query_prints_what_the_mart_holds(
 
 def test_every_metric_is_asked_here(configured: tuple[Warehouse, CLIConfiguration]) -> None:
     """A metric that nobody compares with a mart rots unseen; the parts of ratios are compared in their ratios."""
-    parts = {"mrr_at_stake", "mrr_kept", "mrr_kept_or_grown", "customers_at_stake", "customers_lost"}
+    parts = {
+        "mrr_at_stake", "mrr_kept", "mrr_kept_or_grown", "customers_at_stake", "customers_lost", "mrr_year_before",
+        "mrr_after_a_year", "mrr_kept_after_a_year",
+    }  # fmt: skip
     defined = {metric.name for metric in configured[1].semantic_manifest.metrics}
     assert defined == set(REVENUE) | set(CUSTOMERS) | parts

@@ -186,7 +186,14 @@ final as (
         cast(
             case when not was_paying and not is_paying then coalesce(arrived_amount, 0) else 0 end as decimal(18, 2)
         ) as intra_month_new_churn,
-        cast(case when movement = 'reactivation' then gap_days end as bigint) as gap_days
+        cast(case when movement = 'reactivation' then gap_days end as bigint) as gap_days,
+        -- the spine has no gaps, so twelve rows back are twelve months back
+        cast(
+            lag(closing_mrr, 12) over (
+                partition by customer_id
+                order by month
+            ) as decimal(18, 2)
+        ) as mrr_year_before
     from caused
 
 )

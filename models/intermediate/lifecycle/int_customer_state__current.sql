@@ -12,6 +12,15 @@ stays as (
 
 ),
 
+states as (
+
+    select
+        state,
+        is_danger
+    from {{ ref('lifecycle_states') }}
+
+),
+
 permits as (
 
     select
@@ -84,10 +93,13 @@ select
     stays.proving_event_ids as state_proof_event_ids,
     stays.time_limit_at as state_time_limit_at,
     coalesce(stays.time_limit_at <= {{ as_of() }}, false) as is_over_time_limit,
+    coalesce(states.is_danger, false) as is_in_danger,
     permitted.allowed_actions,
     due.action as next_action,
     due.expires_at as next_action_expires_at
 from stays
+left join states
+    on stays.state = states.state
 left join permitted
     on stays.state = permitted.state
 left join due

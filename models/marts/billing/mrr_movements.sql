@@ -37,6 +37,7 @@ select
     mrr_paused,
     intra_month_new_churn,
     gap_days,
+    mrr_year_before,
     '{{ economics_setting("fx_version") }}' as fx_version,
     {{ data_through_at() }} as data_through_at,
     {{ definition_version() }} as definition_version

@@ -43,19 +43,6 @@ rates as (
 
 ),
 
--- who paid a year before? the spine has no gaps, so twelve rows back are twelve months back
-cohorts as (
-
-    select
-        *,
-        lag(closing_mrr, 12) over (
-            partition by customer_id
-            order by month
-        ) as mrr_year_before
-    from bridged
-
-),
-
 summed as (
 
     select
@@ -80,7 +67,7 @@ summed as (
         filter (where mrr_year_before > 0) as kept_squared,
         sum(cast(least(closing_mrr, mrr_year_before) as double) * mrr_year_before)
         filter (where mrr_year_before > 0) as kept_times_before
-    from cohorts
+    from bridged
     group by month
 
 ),
@@ -209,6 +196,7 @@ select
     {%- for column in bridge %}
     cast({{ column }} as decimal(18, 2)) as {{ column }},
     {%- endfor %}
+    cast(closing_mrr - opening_mrr as decimal(18, 2)) as net_new_mrr,
     cast(closing_mrr * 12 as decimal(18, 2)) as arr,
     cast(usage_mrr_3m as decimal(18, 2)) as usage_mrr_3m,
     cast((closing_mrr + usage_mrr_3m) * 12 as decimal(18, 2)) as arr_incl_usage,

@@ -1,6 +1,7 @@
 -- One row per resolved customer, leads included, anonymous visitors not.
 -- Why it exists: this is the one place where what a customer pays, does, asks for and was sent stands side by side,
--- computed once and read everywhere. Nothing is calculated here; each part comes from its own *__current model.
+-- computed once and read everywhere. Each part comes from its own *__current model; calculated here is only what needs
+-- two silos side by side.
 -- Hazard: a customer that a silo does not know has nulls there, not zeros. A zero says that the silo knows the
 -- customer and that nothing happened; the has_ columns tell the two apart.
 
@@ -272,6 +273,18 @@ select
     states.state_signal,
     states.state_proof_event_ids,
     states.is_over_time_limit,
+    coalesce(states.is_in_danger, false) as is_in_danger,
+    -- each step counts with all steps before it
+    cast(
+        case
+            when usage.signed_up_on is null then 0
+            when usage.first_active_on is null then 1
+            when usage.ttfv_days is null then 2
+            when billing.first_paid_on is null then 3
+            when coalesce(billing.mrr, 0) <= 0 then 4
+            else 5
+        end as bigint
+    ) as activation_steps,
     states.allowed_actions,
     states.next_action,
 
@@ -285,6 +298,10 @@ select
     scores.churn_risk_high,
     scores.churn_risk_n,
     scores.churn_risk_reasons,
+    {% for end in ['', '_low', '_high'] -%}
+    cast(billing.mrr * scores.churn_risk{{ end }} as decimal(18, 2)) as mrr_expected_to_leave{{ end }},
+    {% endfor -%}
+    scores.churn_risk_n as mrr_expected_to_leave_n,
     scores.upgrade_readiness,
     scores.upgrade_readiness_low,
     scores.upgrade_readiness_high,

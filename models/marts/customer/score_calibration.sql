@@ -1,11 +1,10 @@
 -- One row per score and band of points: how often what the score speaks of happened to customers in the band in the
 -- months after those it was learned on, and the probability that customers in the band are given for it.
 -- Why it exists: a probability is only worth its name if it comes true as often as it says. What was learned counts for
--- 20 customer-months; everything else is what happened since, so a band corrects itself as months close.
+-- as many customer-months as its version says (score_bands.prior_months); everything else is what happened since, so a
+-- band corrects itself as months close.
 -- Hazard: customer-months on which an action of ours had a hand are left out; the rest is what happens when nothing is
 -- done.
-
-{% set prior_months = 20 %}
 
 with
 
@@ -78,9 +77,9 @@ combined as (
         coalesce(observed.observed_events, 0) as observed_events,
         observed.observed_events / cast(observed.observed_n as double) as observed_rate,
         coalesce(observed.predicted_rate, bands.expected_rate) as predicted_rate,
-        coalesce(observed.observed_n, 0) + {{ prior_months }} as worth_n,
-        (coalesce(observed.observed_events, 0) + {{ prior_months }} * cast(bands.expected_rate as double))
-        / (coalesce(observed.observed_n, 0) + {{ prior_months }}) as probability
+        coalesce(observed.observed_n, 0) + bands.prior_months as worth_n,
+        (coalesce(observed.observed_events, 0) + bands.prior_months * cast(bands.expected_rate as double))
+        / (coalesce(observed.observed_n, 0) + bands.prior_months) as probability
     from bands
     left join observed
         on
