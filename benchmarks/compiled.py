@@ -11,10 +11,12 @@ import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+from dbt.context.providers import BaseDatabaseWrapper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,10 +33,16 @@ VALUE_MODELS = (
 
 
 class Renderer:
-    """dbt in this process; the project is parsed once, or not at all when a parse is handed in."""
+    """dbt in this process; the project is parsed once, or not at all when a parse is handed in.
 
-    def __init__(self, manifest: Manifest | None = None) -> None:
+    `dialect` is the engine whose variants of the macros are taken. Another engine's needs no adapter of it: nothing is
+    run here, and what the adapter itself would write (quotes, names of types) is the caller's to change.
+    """
+
+    def __init__(self, manifest: Manifest | None = None, dialect: str = "duckdb") -> None:
         self._folder = tempfile.TemporaryDirectory()
+        # dbt itself asks for its adapter's macros in the same way
+        self._prefixes = list(dict.fromkeys([dialect, "duckdb", "default"]))
         if manifest is None:
             self._manifest = self._invoke(None, ["parse"], {})
         else:
@@ -60,7 +68,8 @@ class Renderer:
         common = ["--log-level", "none", "--no-version-check", "--log-level-file", "none", "--log-path", str(folder)]
         given = ["--vars", json.dumps(variables)] if variables else []
         try:
-            done = dbtRunner(manifest=manifest).invoke([*common, *arguments, *given, *options])
+            with patch.object(BaseDatabaseWrapper, "_get_adapter_macro_prefixes", lambda _: self._prefixes):
+                done = dbtRunner(manifest=manifest).invoke([*common, *arguments, *given, *options])
         finally:
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
             if before is None:
