@@ -24,13 +24,17 @@ FUNNEL = """
     with
     steps (taken, step) as (
         values (1, 'signed up'), (2, 'used a product'), (3, 'reached first value'), (4, 'paid'), (5, 'pays today')
+    ),
+    counted as (
+        select steps.taken, steps.step, count(lifecycle.customer_id) as customers
+        from steps left join marts.customer_lifecycle as lifecycle on lifecycle.activation_steps >= steps.taken
+        group by steps.taken, steps.step
     )
     select
-        steps.taken, steps.step, count(*) as customers,
-        cast(count(*) / first_value(count(*)) over (order by steps.taken) as decimal(18, 6)) as of_sign_ups,
-        lag(count(*)) over (order by steps.taken) - count(*) as lost_before
-    from steps left join marts.customer_lifecycle as customers on customers.activation_steps >= steps.taken
-    group by all order by steps.taken
+        *,
+        cast(customers / nullif(first_value(customers) over (order by taken), 0) as decimal(18, 6)) as of_sign_ups,
+        lag(customers) over (order by taken) - customers as lost_before
+    from counted order by taken
 """
 POWER = """
     select active_days, units, unit_share, active_units, stickiness, power_unit_share
