@@ -137,23 +137,46 @@ def bands(rows: Sequence[Row], kind: Kind, colours: dict[str, str], width: int =
 
 
 def intervals(
-    rows: Sequence[Row], kind: Kind, *, reference: float | None = None, logarithmic: bool = False
+    rows: Sequence[Row],
+    kind: Kind,
+    *,
+    colours: dict[str, str] | None = None,
+    reference: float | None = None,
+    logarithmic: bool = False,
 ) -> alt.TopLevelMixin:
-    """One line a label: the interval as a bar, the value as a dot.
+    """One line a label: the interval as a bar, the value as a dot; what is weak is grey.
 
-    `rows`, in order: label, value, low, high, is_weak, said.
+    `rows`, in order: label, series (a name of `colours`, one line each), value, low, high, is_weak, said, and where
+    something was foretold also expected, which is drawn as a stroke.
     """
-    order = [row["label"] for row in rows]
+    colours = colours or {"": "var(--accent)"}
+    rows = [{"series": "", **row} for row in rows]
     scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=True)
-    base = alt.Chart(_data(rows), width=HALF, height=alt.Step(30)).encode(
-        y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelColor="var(--ink)", labelLimit=180)),
-        color=alt.condition("datum.is_weak", alt.value("var(--neutral)"), alt.value("var(--accent)")),
+    step = alt.Step(30 if len(colours) == 1 else 36, **{"for": "position"})
+    colour = alt.Color(
+        "series:N", scale=_colours(colours), legend=alt.Legend(symbolOpacity=1) if len(colours) > 1 else None
     )
+    base = alt.Chart(_data(rows), width=HALF, height=step).encode(
+        y=alt.Y(
+            "label:N",
+            sort=list(dict.fromkeys(row["label"] for row in rows)),
+            title=None,
+            axis=alt.Axis(labelColor="var(--ink)", labelLimit=180),
+        ),
+        color=alt.condition("datum.is_weak", alt.value("var(--neutral)"), colour),
+    )
+    if len(colours) > 1:
+        base = base.encode(yOffset=alt.YOffset("series:N", sort=list(colours)))
     bars = base.mark_bar(size=7, opacity=0.3, cornerRadius=3, aria=False).encode(
         x=alt.X("low:Q", title=None, axis=_axis(kind, is_across=True), scale=scale), x2="high:Q"
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x=alt.X("value:Q", scale=scale), description="said:N")
     layers: list[Any] = [bars, dots]
+    if any("expected" in row for row in rows):
+        strokes = base.mark_tick(thickness=2, size=18, aria=False).encode(
+            x=alt.X("expected:Q", scale=scale), color=alt.value("var(--ink)")
+        )
+        layers.append(strokes)
     if reference is not None:
         rule = alt.Chart(alt.InlineData(values=[{"at": reference}])).mark_rule(
             color="var(--soft)", strokeDash=[3, 3], aria=False

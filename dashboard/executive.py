@@ -217,12 +217,23 @@ def _worth(channels: list[Row]) -> Section:
     ]
     return Section(
         "worth",
-        "What is a customer worth, by the channel that brought them?",
+        "What is a customer worth and what did it cost, by the channel that brought it?",
         _best(known, "ltv", "money", "is worth most"),
         Table(columns, channels),
         ["channel_economics"],
-        charts.intervals(_interval_rows(known, "ltv", "money", "USD"), "money", logarithmic=True),
-        "Bars are 95 % intervals, grey ones rest on too few or too skewed customers to decide by. Logarithmic scale.",
+        charts.intervals(
+            [
+                row
+                for channel in known
+                for name in ("ltv", "cac")
+                if channel[name] is not None
+                for row in _interval_rows([channel], name, "money", "USD")
+            ],
+            "money",
+            colours={"LTV": "var(--accent)", "CAC": "var(--loss-1)"},
+            logarithmic=True,
+        ),
+        "Bars are 95 % intervals; grey ones rest on too little to decide by. Logarithmic scale.",
     )
 
 
@@ -241,28 +252,38 @@ def _ratio(channels: list[Row]) -> Section:
         _best(known, "ltv_cac", "ratio", "returns most on what it costs"),
         Table(columns, channels),
         ["channel_economics"],
-        charts.intervals(_interval_rows(known, "ltv_cac", "ratio", "times"), "ratio", reference=1, logarithmic=True),
+        charts.intervals(
+            _interval_rows(known, "ltv_cac", "ratio", "times"),
+            "ratio",
+            colours={"LTV:CAC": "var(--accent)"},
+            reference=1,
+            logarithmic=True,
+        ),
         "Left of the dashed line a channel costs more than it brings. Weeks are the unit of resampling.",
     )
 
 
 def _best(rows: list[Row], name: str, kind: Kind, verb: str) -> str:
-    named = [row for row in rows if row["channel"] not in {"all", "unknown"}]
+    """Only what can be decided by is named: the highest of many shaky numbers is the shakiest."""
+    named = [row for row in rows if row["channel"] not in {"all", "unknown"} and row["is_reliable"]]
     if not named:
-        return "No channel has enough customers for an estimate yet."
+        return "No channel has enough customers for an estimate to decide by yet."
     best = max(named, key=lambda row: (row[name], row["channel"]))
-    return f"{plain(best['channel']).capitalize()} {verb}: {written(best[name], kind)} ({interval(best, name, kind)})."
+    told = f"{written(best[name], kind)} ({interval(best, name, kind)})"
+    return f"{plain(best['channel']).capitalize()} {verb} of those with enough to decide by: {told}."
 
 
 def _interval_rows(rows: list[Row], name: str, kind: Kind, unit: str) -> list[Row]:
     return [
         {
             "label": "all channels" if row["channel"] == "all" else plain(row["channel"]),
+            "series": name.upper().replace("_", ":"),
             "value": row[name],
             "low": row[f"{name}_low"],
             "high": row[f"{name}_high"],
             "is_weak": not row["is_reliable"],
-            "said": f"{plain(row['channel'])}: {written(row[name], kind)} {unit}, {interval(row, name, kind)},"
+            "said": f"{plain(row['channel'])}, {name.upper().replace('_', ':')}: {written(row[name], kind)} {unit},"
+            f" {interval(row, name, kind)},"
             f" n = {count(row[f'{name}_n'])}",
         }
         for row in rows

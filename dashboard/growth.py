@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from dashboard.published import Published, Row
 
 COHORTS = """
-    select *, strftime(cast(cohort as date), '%b %y') as cohort_name
-    from marts.cohort_retention where cohort_kind = 'month' order by cohort, months_since
+    select *, case cohort_kind when 'all' then 'all' else strftime(try_cast(cohort as date), '%b %y') end as cohort_name
+    from marts.cohort_retention where cohort_kind in ('all', 'month') order by cohort_kind, cohort, months_since
 """
 ARRIVAL = """
     select * from marts.time_to_value
@@ -127,13 +127,14 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
             "y": row["cohort_name"],
             "share": row[name],
             "shown": f"{row[name] * 100:.0f}",
-            "said": f"won in {row['cohort_name']}, month {row['months_since']}: {share(row[name])} of {what} left,"
+            "said": f"{'everybody' if row['cohort'] == 'all' else 'won in ' + row['cohort_name']},"
+            f" month {row['months_since']}: {share(row[name])} of {what} left,"
             f" 95 % interval {share(row[f'{name}_low'])} to {share(row[f'{name}_high'])}",
         }
         for row in cohorts
-        if row[name] is not None
+        if row[name] is not None and row["months_since"] > 0
     ]
-    sixth = [row for row in cohorts if row["months_since"] == 6 and row[name] is not None]
+    sixth = [row for row in cohorts if row["months_since"] == 6 and row["cohort"] != "all" and row[name] is not None]
     ends = ", ".join(f"{share(row[name])} for {row['cohort_name']}" for row in (*sixth[:1], *sixth[-1:]))
     return Section(
         f"{what}-retention",
@@ -150,9 +151,9 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
         ),
         ["cohort_retention"],
         charts.heat_map(rows, "months since the first payment") if rows else None,
-        "Per cent of the first month; above 100 where expansion outweighs loss."
+        "Per cent of the first month, by age; above 100 where expansion outweighs loss."
         if what == "revenue"
-        else "Per cent of the first month.",
+        else "Per cent of the first month, by age; a customer who left and came back counts.",
     )
 
 
@@ -335,7 +336,8 @@ def _rank(band: str) -> int:
 
 def _actions(published: Published) -> Section:
     rows = published.rows(COHORT_ACTIONS)
-    most = max((row["decisions"] for row in rows), default=0)
+    most = max((row["permitted"] for row in rows), default=0)
+    drawn = {row["action"] for row in rows if row["permitted"]}
     cells = [
         {
             "x": row["cohort"],
@@ -347,6 +349,7 @@ def _actions(published: Published) -> Section:
             f" {row['decisions']} decisions",
         }
         for row in rows
+        if row["action"] in drawn
     ]
     permitted = sum(row["permitted"] for row in rows)
     return Section(
@@ -365,6 +368,7 @@ def _actions(published: Published) -> Section:
         ),
         ["action_decisions", "customer_lifecycle"],
         charts.heat_map(cells, None, width=charts.FULL - 160, step=26) if cells else None,
-        "Permitted / decided, by action and by how often the customer uses the products today.",
+        "Permitted / decided, by action and by how often the customer uses the products today."
+        " Drawn are the actions that were permitted at all; the numbers have them all.",
         is_wide=True,
     )

@@ -220,14 +220,14 @@ def _at_risk(rows: list[Row]) -> Section:
         "at-risk",
         "Who is about to leave?",
         f"The 25 customers with the most revenue at stake: {money(total)} USD of MRR is expected to leave"
-        " within the score's horizon.",
+        " within a month.",
         Table(
             [
                 Column("customer", "Customer"),
                 Column("state", "State"),
                 Column("mrr", "MRR, USD", "money"),
                 Column("churn_risk", "Risk of leaving", "share", is_estimate=True),
-                Column("mrr_expected_to_leave", "Expected loss, USD", "money"),
+                Column("mrr_expected_to_leave", "Expected loss, USD", "money", is_estimate=True),
                 Column("reasons", "Evidence"),
                 Column("last_active_on", "Last active", "date"),
                 Column("open_tickets", "Open tickets", "count"),

@@ -220,6 +220,7 @@ def _calibration(published: Published) -> list[Section]:
                 "value": row["observed_rate"],
                 "low": row["observed_rate_low"],
                 "high": row["observed_rate_high"],
+                "expected": row["predicted_rate"],
                 "is_weak": not row["is_predicted_within"],
                 "said": f"band {row['band']}: predicted {share(row['predicted_rate'])},"
                 f" observed {share(row['observed_rate'])}, 95 % interval"
@@ -244,7 +245,8 @@ def _calibration(published: Published) -> list[Section]:
                 ),
                 ["score_calibration"],
                 charts.intervals(drawn, "share") if drawn else None,
-                "Observed after the months the score was learned on; grey where the prediction lies outside.",
+                "Dots are what was observed after the months the score was learned on, strokes what was predicted; grey"
+                " where the prediction lies outside.",
             )
         )
     return sections

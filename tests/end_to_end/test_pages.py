@@ -124,7 +124,40 @@ def shown(job: Job) -> dict[str, Shown]:
             "customers-retention",
             """
             select months_since, customers, logo_retention, logo_retention_low, logo_retention_high, logo_retention_n
-            from marts.cohort_retention where cohort_kind = 'month' order by cohort, months_since
+            from marts.cohort_retention where cohort_kind in ('all', 'month')
+            order by cohort_kind, cohort, months_since
+            """,
+        ),
+        (
+            "growth",
+            "funnel",
+            """
+            select
+                count(*) filter (where activation_steps >= step),
+                (count(*) filter (where activation_steps >= step)
+                / count(*) filter (where activation_steps >= 1))::decimal(18, 6)
+            from marts.customer_lifecycle cross join range(1, 6) as steps (step) group by step order by step
+            """,
+        ),
+        (
+            "executive",
+            "renewals",
+            """
+            select count(*), sum(mrr), coalesce(sum(mrr) filter (where is_in_danger), 0)
+            from marts.customer_lifecycle
+            where mrr > 0 and days_to_renewal between 0 and 90 and billing_interval = 'year'
+            group by date_trunc('month', renewal_on) order by date_trunc('month', renewal_on)
+            """,
+        ),
+        (
+            "success",
+            "at-risk",
+            """
+            select
+                mrr, churn_risk, churn_risk_low, churn_risk_high, churn_risk_n, mrr_expected_to_leave,
+                mrr_expected_to_leave_low, mrr_expected_to_leave_high, mrr_expected_to_leave_n, open_tickets
+            from marts.customer_lifecycle where churn_risk is not null and mrr > 0
+            order by mrr_expected_to_leave desc, customer_id limit 25
             """,
         ),
         (
