@@ -22,6 +22,7 @@ import hashlib
 import itertools
 import os
 import shutil
+from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +95,11 @@ def current_version(places: Places) -> str | None:
 
 
 def content_digest(relations: list[Relation]) -> str:
-    """sha256 over every published row that does not tell runs apart: equal numbers have equal digests."""
+    """sha256 over every published row that does not tell runs apart.
+
+    Equal digests mean equal numbers; equal numbers have equal digests as long as one version of DuckDB wrote them,
+    whose hash of a row is a twentieth of the cost of a digest of its text.
+    """
     lines = [f"{each.schema}.{each.name} {each.rows} {each.digest}" for each in relations if each.name not in VOLATILE]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
@@ -102,13 +107,9 @@ def content_digest(relations: list[Relation]) -> str:
 def measure(connection: duckdb.DuckDBPyConnection, database: str) -> list[Relation]:
     """What is public in an attached database, table by table."""
     found = []
-    for schema, name in _public(connection, database):
-        row = connection.execute(
-            "select count(*), coalesce(sum(cast(md5_number_lower(cast(each_row as varchar)) as hugeint)), 0)"
-            f' from "{database}"."{schema}"."{name}" as each_row'
-        ).fetchone()
-        rows, digest = row or (0, 0)
-        found.append(Relation(schema, name, int(rows), str(digest)))
+    for (schema, name), columns in _shown(connection, database, {}).items():
+        rows, digest = _fingerprint(connection, database, schema, name, columns)
+        found.append(Relation(schema, name, rows, str(digest)))
     return found
 
 
@@ -243,31 +244,37 @@ def prune(places: Places, keep: int) -> list[str]:
 def _shown(
     connection: duckdb.DuckDBPyConnection, database: str, hidden: Mapping[tuple[str, str], frozenset[str]]
 ) -> Shown:
-    """The select list of every public table, without the hidden columns."""
-    shown: Shown = {}
-    for schema, name in _public(connection, database):
-        known = connection.execute(
-            "select column_name from information_schema.columns"
-            " where table_catalog = ? and table_schema = ? and table_name = ? order by ordinal_position",
-            [database, schema, name],
-        ).fetchall()
-        left_out = hidden.get((schema, name), frozenset())
-        shown[schema, name] = ", ".join(f'"{column}"' for (column,) in known if column not in left_out)
-    return shown
+    """The select list of every public table, without the hidden columns.
 
-
-def _fingerprints(connection: duckdb.DuckDBPyConnection, database: str, shown: Shown) -> list[tuple[object, ...]]:
-    """Every shown table with its rows and a sum of their hashes.
-
-    The engine's own hash is twenty times faster than a digest of the text and means nothing outside this process.
+    From duckdb_columns, which knows the database it is asked about: information_schema binds every view there is first.
     """
-    return [
-        connection.execute(
-            f"select '{schema}.{name}', count(*), sum(cast(hash(each_row) as hugeint))"
-            f' from (select {columns} from "{database}"."{schema}"."{name}") as each_row'
-        ).fetchall()[0]
-        for (schema, name), columns in shown.items()
-    ]
+    known = defaultdict(list)
+    for schema, name, column in connection.execute(
+        "select schema_name, table_name, column_name from duckdb_columns()"
+        " where database_name = ? and schema_name in ('marts', 'activation')"
+        " order by schema_name, table_name, column_index",
+        [database],
+    ).fetchall():
+        if column not in hidden.get((schema, name), frozenset()):
+            known[schema, name].append(f'"{column}"')
+    return {table: ", ".join(known[table]) for table in _public(connection, database)}
+
+
+def _fingerprint(
+    connection: duckdb.DuckDBPyConnection, database: str, schema: str, name: str, columns: str
+) -> tuple[int, int]:
+    """How many rows a table has, and the sum of the hashes of these columns of them: the same in any order."""
+    rows, digest = connection.execute(
+        "select count(*), coalesce(sum(cast(hash(each_row) as hugeint)), 0)"
+        f' from (select {columns} from "{database}"."{schema}"."{name}") as each_row'
+    ).fetchall()[0]
+    return int(rows), int(digest)
+
+
+def _fingerprints(
+    connection: duckdb.DuckDBPyConnection, database: str, shown: Shown
+) -> dict[tuple[str, str], tuple[int, int]]:
+    return {table: _fingerprint(connection, database, *table, columns) for table, columns in shown.items()}
 
 
 def _public(connection: duckdb.DuckDBPyConnection, database: str) -> list[tuple[str, str]]:
@@ -299,14 +306,17 @@ def _copy_comments(connection: duckdb.DuckDBPyConnection, database: str) -> None
         ).fetchall()
     )
     there |= {(schema, table) for schema, table, _ in there}
-    connection.execute("begin")  # hundreds of statements, one commit
-    for schema, table, comment in tables:
-        if comment and (schema, table) in there:
-            connection.execute(f'comment on table candidate."{schema}"."{table}" is \'{_quoted(comment)}\'')
-    for schema, table, column, comment in columns:
-        if comment and (schema, table, column) in there:
-            connection.execute(f'comment on column candidate."{schema}"."{table}"."{column}" is \'{_quoted(comment)}\'')
-    connection.execute("commit")
+    said = [
+        f'comment on table candidate."{schema}"."{table}" is \'{_quoted(comment)}\''
+        for schema, table, comment in tables
+        if comment and (schema, table) in there
+    ]
+    said += [
+        f'comment on column candidate."{schema}"."{table}"."{column}" is \'{_quoted(comment)}\''
+        for schema, table, column, comment in columns
+        if comment and (schema, table, column) in there
+    ]
+    connection.execute("; ".join(["begin", *said, "commit"]))  # hundreds of statements, one commit
 
 
 def _audit(connection: duckdb.DuckDBPyConnection, database: str, candidate: Path, shown: Shown) -> None:
