@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.environment import free_port, moved
+
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-SANDBOX_PORT = "127.0.0.1:8411"
 
 
 def build_models(warehouse: Path, *selected: str, full_refresh: bool = False) -> None:
@@ -38,14 +37,6 @@ def build_models(warehouse: Path, *selected: str, full_refresh: bool = False) ->
     command += ["--full-refresh"] if full_refresh else []
     command += ["--select", *selected, "--exclude-resource-type", "test", "unit_test"]
     subprocess.run(command, cwd=PROJECT_DIR, env=environment, check=True)
-
-
-def free_port() -> int:
-    """A TCP port on loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @dataclass(slots=True)
@@ -69,21 +60,7 @@ class Job:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of every command: the committed sandbox settings, moved to this job's port and directory."""
-        secrets = (PROJECT_DIR / ".dlt" / "secrets.sandbox.toml").read_text("utf-8")
-        settings = (PROJECT_DIR / ".dlt" / "config.toml").read_text("utf-8")
-        moved = {**_flat(settings), **_flat(secrets)}
-        return {
-            **os.environ,
-            **{
-                name: value.replace(SANDBOX_PORT, f"127.0.0.1:{self.port}")
-                for name, value in moved.items()
-                if SANDBOX_PORT in value or name.split("__")[0] in {"SOURCES", "ACTIVATION", "ALERTS"}
-            },
-            "SOURCES__PRODUCT__BUCKET_URL": str(self.data_dir / "sandbox" / "bucket" / "events"),
-            "SOURCES__SPEND__BUCKET_URL": str(self.data_dir / "sandbox" / "bucket" / "spend"),
-            "LIFECYCLE__DATA_DIR": str(self.data_dir),
-            **self.more_environment,
-        }
+        return {**os.environ, **moved(self.data_dir, self.port), **self.more_environment}
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `lifecycle` with these arguments, in this interpreter."""
@@ -136,19 +113,3 @@ class Job:
         """Stop the sandbox and remove everything this job made."""
         self.down()
         shutil.rmtree(self.data_dir, ignore_errors=True)
-
-
-def _flat(document: str) -> dict[str, str]:
-    """A TOML document as dlt's environment variables."""
-
-    def walk(node: dict[str, Any], prefix: str) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for key, value in node.items():
-            name = f"{prefix}{key.upper()}"
-            if isinstance(value, dict):
-                found |= walk(value, f"{name}__")
-            else:
-                found[name] = str(value)
-        return found
-
-    return walk(tomllib.loads(document), "")

@@ -50,6 +50,7 @@ SOURCE_SETTINGS: Mapping[str, tuple[Setting, ...]] = {
     ),
     "spend": (Setting("bucket_url"),),
     "product": (Setting("bucket_url"),),
+    "reports": (Setting("bucket_url"),),
     "receipts": (),
 }
 

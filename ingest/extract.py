@@ -24,7 +24,7 @@ from ingest.errors import ConfigurationError
 from ingest.pipeline import SourceResult, TableCounts
 
 # The slowest vendors first: their limits, not our processor, decide when they are done.
-SOURCES = ("stripe", "customerio", "zendesk", "bitrix24", "product", "spend", "receipts")
+SOURCES = ("stripe", "customerio", "zendesk", "bitrix24", "product", "spend", "reports", "receipts")
 
 Progress = Callable[[str, str], None]
 

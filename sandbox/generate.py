@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox import bucket
+from sandbox import bucket, manual_reports
 from sandbox.records.clerk import Clerk
 from sandbox.records.desk import Desk
 from sandbox.records.stripe import EVENT_DAYS
@@ -169,6 +169,7 @@ def _live(
             records.apply(day.facts_within(since, clock))
             if number < last:
                 bucket.write_spend(world, number, folder / "bucket")
+                manual_reports.write(world, day, folder / "bucket")
             if progress:
                 progress(number - first + 1, last - first + 1)
         writer.late()

@@ -247,6 +247,8 @@ def paid(day: Day, at: float, subscription: int, invoice: str) -> None:
     day.happened(at, "stripe.invoice_paid", key=invoice)
     rng = day.rng("charge")
     if amount > 0:
+        currency = CURRENCIES[int(row.currency[subscription])]
+        day.payments.append((day.today(at), str(row.customer[subscription]), currency, amount))
         row.last_paid_invoice[subscription] = invoice
         row.last_paid_amount[subscription] = amount
         if accounts.first_paid_at[account] == NEVER:

@@ -90,6 +90,10 @@ class Day:
         self.start = day_start(self.number)
         self.end = self.start + DAY
         self.events = DayEvents(self.number, self.seed, self.end)
+        # for the reports that people make by hand: what was paid (when, by which billing customer, in which currency,
+        # in minor units), and what is filed tomorrow besides today's reports
+        self.payments: list[tuple[float, str, str, int]] = []
+        self.filings: list[tuple[str, str]] = []
         self._generators: dict[str, np.random.Generator] = {}
 
     def rng(self, purpose: str) -> np.random.Generator:

@@ -63,6 +63,8 @@ class WorldParameters:
     events_per_day: int = 1650
     seed: int = 20250501
     edge_cases: EdgeCases = field(default_factory=EdgeCases)
+    net_of_fees: tuple[int, int] = (0, 0)
+    """From which of the world's days to before which finance reports payments after the card fees: a changed habit."""
 
     def __post_init__(self) -> None:
         for name in ("customers", "months", "events_per_day"):
@@ -83,7 +85,8 @@ class WorldParameters:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WorldParameters:
         """The inverse of `as_dict`."""
-        return cls(**{**values, "edge_cases": EdgeCases(**values["edge_cases"])})
+        known = {"edge_cases": EdgeCases(**values["edge_cases"]), "net_of_fees": tuple(values["net_of_fees"])}
+        return cls(**{**values, **known})
 
 
 def _days_from_civil(year: int, month: int) -> int:

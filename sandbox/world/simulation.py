@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox import manual_reports
 from sandbox.world import acquisition, billing, changes, deliveries, marketing, people, sales, support, truth, usage
 from sandbox.world.day import Day
 
@@ -23,6 +24,7 @@ ON_THE_AGENDA: dict[str, Callable[..., Any]] = {
         changes.upgrade, changes.more_seats, changes.downgrade, changes.fewer_seats, changes.pause,
         changes.pause_begins, changes.pause_ends, changes.go_yearly, changes.cancel, changes.stay_after_all,
         changes.come_back,
+        manual_reports.booked, manual_reports.filed_later,
         marketing.send, marketing.message_opened, marketing.unsubscribed,
         people.invited, people.second_address, people.domain_changed, people.companies_merge,
         sales.lead, sales.lead_status, sales.convert, sales.contact, sales.qualified, sales.deal_stage,

@@ -80,7 +80,7 @@ def _accounts() -> Table:
         nudged_until=("i4", 0), users=("i4", 0), seats=("i4", 0), subscription=("i4", -1),
         billing_customer=("U32", ""), merged_into=("i4", -1), owner=("i2", 0), organization=("i8", 0),
         company=("i4", 0), success_deal=("i4", 0), success_stage=("i1", 0), active_users=("i4", 0),
-        first_user=("i4", -1), shielded_until=("i4", 0),
+        first_user=("i4", -1), shielded_until=("i4", 0), seen_in_month=("i4", 0),
     )  # fmt: skip
 
 
@@ -144,11 +144,19 @@ def _effects() -> Table:
     )  # fmt: skip
 
 
+def _report_mistakes() -> Table:
+    return Table(
+        day=("i4", 0), report=("U12", ""), metric=("U24", ""), kind=("U24", ""), amount=("f8", 0.0),
+        corrected=("i4", -1),
+    )  # fmt: skip
+
+
 _PLAIN = frozenset({int, float, str, bool})
 
 TABLES = {
     "accounts": _accounts, "people": _people, "prospects": _prospects, "subscriptions": _subscriptions,
     "identities": _identities, "account_months": _account_months, "spend": _spend, "effects": _effects,
+    "report_mistakes": _report_mistakes,
 }  # fmt: skip
 
 
@@ -167,6 +175,7 @@ class World:
         self.account_months = _account_months()
         self.spend = _spend()
         self.effects = _effects()
+        self.report_mistakes = _report_mistakes()
         self.agenda: dict[int, list[tuple[float, int, str, list[Any]]]] = {}
         self.counters: dict[str, int] = {}
         self.dues: dict[str, int] = {}  # what is to be paid on the invoices that are not settled, in minor units

@@ -21,7 +21,7 @@ from sandbox.world.catalog import (
     unit_amount,
 )  # fmt: skip
 from sandbox.world.changes import churn_hazards
-from sandbox.world.dates import day_start, is_last_day_of_month, utc
+from sandbox.world.dates import date_text, day_start, is_last_day_of_month, utc
 from sandbox.world.invoices import discount_in_force
 from sandbox.world.parameters import DAYS_PER_MONTH, NEVER
 from sandbox.world.state import Edge
@@ -101,6 +101,7 @@ def write(world: World, folder: Path, clock: float) -> None:
         ("channel_economics", _channel_economics(world, clock)),
         ("account_months", _account_months(world)),
         ("action_effects", _effects(world)),
+        ("report_mistakes", _report_mistakes(world)),
     ):
         temporary = folder / f"{name}.parquet.part"
         pq.write_table(pa.table(columns), temporary)
@@ -278,6 +279,21 @@ def _effects(world: World) -> dict[str, Any]:
         "effect": rows.effect.tolist(),
         "true_effect": rows.size.astype("f8"),
         "delivered_at": _times(rows.at),
+    }
+
+
+def _report_mistakes(world: World) -> dict[str, Any]:
+    """What people got wrong in the reports they make by hand; amount is what was filed less what was right."""
+    rows = world.report_mistakes
+    return {
+        "report": rows.report.tolist(),
+        "metric": rows.metric.tolist(),
+        "period": [date_text(day) for day in rows.day.tolist()],
+        "kind": rows.kind.tolist(),
+        "amount": rows.amount,
+        "corrected_on": pa.array(
+            [date_text(day) if day >= 0 else None for day in rows.corrected.tolist()], pa.string()
+        ),
     }
 
 

@@ -30,13 +30,14 @@ def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work.mkdir()
     monkeypatch.chdir(work)
     monkeypatch.setenv("SOURCES__SPEND__BUCKET_URL", str(tmp_path / "data" / "bucket" / "spend"))
+    monkeypatch.setenv("SOURCES__REPORTS__BUCKET_URL", str(tmp_path / "data" / "bucket" / "reports"))
     monkeypatch.setenv("SOURCES__PRODUCT__BUCKET_URL", str(tmp_path / "data" / "bucket" / "events"))
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     path = tmp_path / "data"
-    for name in ("events", "spend"):
+    for name in ("events", "spend", "reports"):
         (path / "bucket" / name).mkdir(parents=True)
     return path
 

@@ -23,7 +23,7 @@ DAYS = 2
 def store(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A generated world in place of the hand-made one."""
     generate.generate(data_dir, WorldParameters(customers=60, months=4, events_per_day=100))
-    for source, folder in (("PRODUCT", "events"), ("SPEND", "spend")):
+    for source, folder in (("PRODUCT", "events"), ("SPEND", "spend"), ("REPORTS", "reports")):
         monkeypatch.setenv(f"SOURCES__{source}__BUCKET_URL", str(data_dir / "sandbox" / "bucket" / folder))
     opened = Store(generate.store_path(data_dir))
     yield opened

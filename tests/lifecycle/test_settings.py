@@ -32,6 +32,7 @@ GIVEN = {
     "SOURCES__CUSTOMERIO__APP_KEY": "key",
     "SOURCES__PRODUCT__BUCKET_URL": "events",
     "SOURCES__SPEND__BUCKET_URL": "spend",
+    "SOURCES__REPORTS__BUCKET_URL": "reports",
 }
 
 

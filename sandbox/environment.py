@@ -1,0 +1,55 @@
+"""The settings that move everything to a sandbox of its own: another data directory, another port, nothing shared."""
+
+from __future__ import annotations
+
+import socket
+import tomllib
+from pathlib import Path
+from typing import Any
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+SANDBOX_ADDRESS = "127.0.0.1:8411"
+BUCKETS = {"PRODUCT": "events", "SPEND": "spend", "REPORTS": "reports"}
+
+
+def moved(data_dir: Path, port: int) -> dict[str, str]:
+    """The committed sandbox settings as environment variables, for a data directory and a port."""
+    settings = (PROJECT_DIR / ".dlt" / "config.toml").read_text("utf-8")
+    secrets = (PROJECT_DIR / ".dlt" / "secrets.sandbox.toml").read_text("utf-8")
+    found = {**_flat(settings), **_flat(secrets)}
+    return {
+        **{
+            name: value.replace(SANDBOX_ADDRESS, f"127.0.0.1:{port}")
+            for name, value in found.items()
+            if SANDBOX_ADDRESS in value or name.split("__")[0] in {"SOURCES", "ACTIVATION", "ALERTS"}
+        },
+        **{
+            f"SOURCES__{source}__BUCKET_URL": str(data_dir / "sandbox" / "bucket" / folder)
+            for source, folder in BUCKETS.items()
+        },
+        "LIFECYCLE__DATA_DIR": str(data_dir),
+    }
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _flat(document: str) -> dict[str, str]:
+    """A TOML document as dlt's environment variables."""
+
+    def walk(node: dict[str, Any], prefix: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for key, value in node.items():
+            name = f"{prefix}{key.upper()}"
+            if isinstance(value, dict):
+                found |= walk(value, f"{name}__")
+            else:
+                found[name] = str(value)
+        return found
+
+    return walk(tomllib.loads(document), "")
