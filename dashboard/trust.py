@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboard import charts
+from dashboard import charts, validation
 from dashboard.content import Column, Page, Section, Table, Tile, Value
 from dashboard.wording import count, plain, share
 
@@ -118,6 +118,7 @@ def page(published: Published) -> Page:
         [
             _silos(silos),
             _checks(published, version["run_id"]),
+            *validation.sections(published),
             _identities(identities, published.rows(METHODS)),
             _changes(published),
             *_calibration(published),

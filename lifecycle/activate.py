@@ -17,7 +17,7 @@ from activation.ledger import Ledger
 from activation.pacing import RunTime, Window
 from activation.sync import Guards, Outlook, prepare
 from activation.upkeep import Thresholds, alarms, health
-from lifecycle import settings
+from lifecycle import go_live, settings
 from lifecycle.settings import ConfigurationError, Setting
 
 if TYPE_CHECKING:
@@ -99,15 +99,22 @@ def open_ledger(places: Places) -> Ledger:
         ) from None
 
 
-def policies() -> dict[str, Policy]:
+def policies(places: Places, as_of: datetime) -> dict[str, Policy]:
     """How each destination is treated; if customers are named in `activation.only_customers`, only they get anything.
+
+    Real destinations are in shadow mode, whatever is set, until going live is approved or overridden.
 
     Raises:
         ConfigurationError: if a setting is missing or wrong.
+        GoLiveError: if the record of going live was tampered with.
     """
+    held = frozenset() if go_live.standing(places, as_of).is_live else settings.real_destinations()
     named = CUSTOMERS.find()
     allowed = None if named is None else frozenset(each.strip() for each in named.split(",") if each.strip())
-    return {name: replace(policy, customers=allowed) for name, policy in settings.policies().items()}
+    return {
+        name: replace(policy, live=policy.live and name not in held, customers=allowed)
+        for name, policy in settings.policies().items()
+    }
 
 
 def guards() -> Guards:
@@ -219,7 +226,7 @@ def activate(
                 progress.note(f"{healed} deliveries of an earlier run have an unknown outcome and are resolved first")
             published = Published.newest(places.complete_file)
             outlook = prepare(
-                published, ledger, policies(), guards(), served, time, as_of,
+                published, ledger, policies(places, as_of), guards(), served, time, as_of,
                 only=only, is_forced=is_forced, expected=expected,
             )  # fmt: skip
             for sentence in outlook.trips.values():

@@ -19,6 +19,7 @@ from lifecycle import publish, run, settings
 from lifecycle.clock import ClockError
 from lifecycle.dbt import DbtError
 from lifecycle.forget import proof
+from lifecycle.go_live_record import GoLiveError
 from lifecycle.lock import HeldError
 from lifecycle.progress import Lines
 from sandbox.serve import ServerError
@@ -31,6 +32,7 @@ EXPECTED = (
     ClockError,
     DbtError,
     DesiredError,
+    GoLiveError,
     HeldError,
     IngestError,
     ServerError,

@@ -19,6 +19,7 @@ from lifecycle.check import check
 from lifecycle.docs import docs_command
 from lifecycle.explain import explain_app
 from lifecycle.forget.command import forget_command
+from lifecycle.going_live import go_live_app
 from sandbox.world.parameters import WorldParameters
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ app = typer.Typer(
 sandbox_app = typer.Typer(help="The four silos and the four destinations on this machine.", no_args_is_help=True)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(explain_app, name="explain")
+app.add_typer(go_live_app, name="go-live")
 app.command("check")(check)
 app.command("backtest")(backtest_command)
 app.command("forget")(forget_command)

@@ -66,7 +66,13 @@ def plan_command(
             with activate.destinations(RunTime(as_of)) as served:
                 published = Published.newest(places.complete_file)
                 outlook = look_ahead(
-                    published, ledger, activate.policies(), activate.guards(), as_of, only=only or (), on_planned=look
+                    published,
+                    ledger,
+                    activate.policies(places, as_of),
+                    activate.guards(),
+                    as_of,
+                    only=only or (),
+                    on_planned=look,
                 )
                 document = outlook.as_json(served)
         finally:

@@ -23,11 +23,13 @@ from lifecycle import (
     closed_months,
     dbt,
     gate,
+    go_live,
     publish,
     published_identities,
     published_states,
     retention,
     settings,
+    verdicts,
 )
 from lifecycle.lock import held
 from lifecycle.playbook import sheets
@@ -68,6 +70,7 @@ class Summary:
     sources: list[SourceResult] = field(default_factory=list)
     verdict: gate.Verdict | None = None
     version: str | None = None
+    breaks: list[str] = field(default_factory=list)
     activation: Activation | None = None
     messages: list[str] = field(default_factory=list)
 
@@ -111,6 +114,7 @@ def started(
     with held(places.lock, run_id, command) as lock:
         settings.check_all()
         activate.check_settings()
+        go_live.read(places)
         if builds:
             _require_playbook()
         with dbt.start(places, inherited=(lock,)) if builds else nullcontext() as models:
@@ -153,6 +157,8 @@ def everything(run: Run) -> Summary:
         return summary
     with run.progress.step("publish"):
         summary.version = make_public(run, summary.verdict)
+        # before anything is sent: a breach that this run found already keeps real destinations in shadow mode
+        summary.breaks = go_live.review(run.places, run.run_id, run.as_of)
     with run.progress.step("activate"):
         summary.activation = activate.activate(run.places, run.as_of, run.progress)
     summary.messages += [message for message in (report_trouble(summary),) if message]
@@ -274,6 +280,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         # before the flip, so that no id is ever shown without being remembered
         published_identities.remember(connection, run.run_id, run.as_of)
         published_states.remember(connection, run.run_id, run.as_of)
+        verdicts.remember(connection, run.run_id, run.as_of)
         try:
             publish.publish(connection, name, run.places, version, run.progress, form)
         except publish.PublishError as error:
@@ -307,6 +314,7 @@ def report_trouble(summary: Summary) -> str:
         if not tally.is_clean
     ]
     troubles += [alarm.rstrip(".") for alarm in (summary.activation.alarms if summary.activation else ())]
+    troubles += summary.breaks
     if not troubles:
         return ""
     text = "; ".join(troubles)

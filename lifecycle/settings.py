@@ -203,6 +203,11 @@ class Places:
         return self.data_dir / "erasures"
 
     @property
+    def go_live(self) -> Path:
+        """The record of who decided that real destinations may get anything."""
+        return self.data_dir / "go_live.jsonl"
+
+    @property
     def dbt(self) -> Path:
         """Dbt's artefacts and logs."""
         return self.data_dir / "dbt"
@@ -262,16 +267,28 @@ def check_all() -> None:
         raise ConfigurationError(str(error)) from None
 
 
+def real_destinations() -> frozenset[str]:
+    """The destinations whose address is not on this machine: what they get, somebody sees.
+
+    Raises:
+        ConfigurationError: if an address is missing or wrong.
+    """
+    return frozenset(name for name, settings in DESTINATIONS.items() if not is_loopback(settings[0].read()))
+
+
 def policies() -> dict[str, Policy]:
-    """How each destination is treated: live or shadow, by its `mode` or else by its host.
+    """How each destination is set: live or shadow, by its `mode` or else by its host.
+
+    A real one that is set live still gets nothing before going live was approved (lifecycle/activate.py).
 
     Raises:
         ConfigurationError: if a setting is missing or wrong.
     """
     resends = {each.name: each.resends_changes for each in (Bitrix24, CustomerIo, Make, Zendesk)}
+    real = real_destinations()
     found = {}
-    for name, settings in DESTINATIONS.items():
+    for name in DESTINATIONS:
         mode = Setting(f"activation.{name}.mode", check=_one_of("live", "shadow")).find()
-        is_live = mode == "live" if mode else is_loopback(settings[0].read())
+        is_live = mode == "live" if mode else name not in real
         found[name] = Policy(live=is_live, resends_changes=resends[name])
     return found

@@ -26,11 +26,13 @@ from lifecycle import (
     cli,
     closed_months,
     dbt,
+    go_live,
     publish,
     published_identities,
     published_states,
     run,
     settings,
+    verdicts,
 )
 from lifecycle.playbook import sheets
 from lifecycle.settings import Places
@@ -48,6 +50,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
         alerts=[],
         tallies=[],
         remembered=[],
+        breaks=[],
     )
 
     def extract(_settings: Any, *, run_id: Any, as_of: Any, sources: Any = None, progress: Any = None) -> Any:  # noqa: ARG001
@@ -91,7 +94,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
     monkeypatch.setattr(dbt, "start", start)
     monkeypatch.setattr(alerts, "send", send)
     monkeypatch.setattr(activate, "activate", delivered)
-    for module in (published_identities, published_states, closed_months):
+    monkeypatch.setattr(go_live, "review", lambda *_args: played.breaks)
+    for module in (published_identities, published_states, verdicts, closed_months):
         monkeypatch.setattr(module, "remember", lambda *_args, name=module.__name__: played.remembered.append(name))
     monkeypatch.setattr(settings, "places", lambda: places)
     monkeypatch.setattr(settings, "check_all", lambda: None)
@@ -102,6 +106,14 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
 def whole(progress: Any) -> Any:
     with run.started("run", progress, is_new=True, builds=True) as this:
         return run.everything(this)
+
+
+def test_a_period_that_did_not_agree_is_told_and_fails_no_run(progress: Any, stage: Any) -> None:
+    stage.breaks = ["validation: payments of 2026-10-27 differs by 9.00"]
+    summary = whole(progress)
+    assert summary.exit_code == 0
+    assert "payments of 2026-10-27" in stage.alerts[0]
+    assert any("payments of 2026-10-27" in message for message in summary.messages)
 
 
 def log(places: Places) -> Any:
@@ -115,7 +127,7 @@ def test_a_good_run_publishes_and_says_so_everywhere(places: Places, progress: A
     summary = whole(progress)
     assert (summary.exit_code, summary.version) == (0, publish.current_version(places))
     assert stage.alerts == []
-    modules = ("published_identities", "published_states", "closed_months")
+    modules = ("published_identities", "published_states", "verdicts", "closed_months")
     assert stage.remembered == [f"lifecycle.{name}" for name in modules]
     with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
         published = connection.execute("select outcome, version, as_of from marts.publish_log").fetchall()
@@ -145,7 +157,7 @@ def test_a_shut_gate_publishes_nothing_alerts_and_exits_1(places: Places, progre
     assert "assert_mrr_adds_up" in alert
     assert f"version {good.version} goes on serving" in alert
     assert log(places)[-1][0] == "blocked"
-    assert len(stage.remembered) == 3, "what was not shown is not remembered as shown"
+    assert len(stage.remembered) == 4, "what was not shown is not remembered as shown"
     assert "assert_mrr_adds_up" in " ".join(summary.messages)
 
 
@@ -246,6 +258,7 @@ def test_gate_and_publish_before_their_turn(progress: Any) -> None:
 
 def test_a_plan_leaves_everything_as_it_is(places: Places, progress: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "policies", dict)
+    monkeypatch.setattr(settings, "real_destinations", frozenset)
     monkeypatch.setattr(activate, "destinations", lambda _time: nullcontext({}))
     whole(progress)
     Ledger(places.ledger).close()

@@ -1,0 +1,113 @@
+"""For how long ours and the company's own reports have agreed, and what explains where they did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dashboard.content import Column, Section, Table
+from dashboard.wording import count, plain
+
+if TYPE_CHECKING:
+    from dashboard.published import Published
+
+STREAKS = """
+    with latest as (
+        select metric, grain, period, streak, required_periods
+        from marts.validation_verdicts
+        qualify row_number() over (partition by metric, grain order by period desc) = 1
+    ),
+    broken as (
+        select metric, grain, period as broken_period, status, unexplained, tolerance
+        from marts.validation_verdicts where not is_within
+        qualify row_number() over (partition by metric, grain order by period desc) = 1
+    )
+    select
+        latest.metric || ', by ' || latest.grain as name, latest.period, latest.streak, latest.required_periods,
+        broken.broken_period, broken.status, broken.unexplained, broken.tolerance
+    from latest left join broken on latest.metric = broken.metric and latest.grain = broken.grain
+    order by latest.streak / latest.required_periods, name
+"""
+ITEMS = """
+    select
+        item_type, count(*) as items, sum(abs(amount)) filter (where unit = 'USD') as dollars,
+        count(*) filter (where disposition = 'open') as open_items,
+        max(age_days) filter (where disposition = 'open') as oldest,
+        count(*) filter (where is_report_error) as report_errors
+    from marts.reconciliation_items group by all order by item_type
+"""
+ERRORS = """
+    select period, metric || ', by ' || grain as name, origin, amount, unit, disposition, evidence, prepared_by
+    from marts.reconciliation_items where is_report_error
+    order by period desc, name, origin limit 20
+"""
+
+
+def sections(published: Published) -> list[Section]:
+    """How long each metric has agreed, what the differences consist of, and which reports were wrong."""
+    streaks, items, errors = (published.rows(query) for query in (STREAKS, ITEMS, ERRORS))
+    enough = sum(1 for row in streaks if row["streak"] >= row["required_periods"])
+    wrong = sum(row["report_errors"] for row in items)
+    unexplained = sum(row["items"] for row in items if row["item_type"] == "unexplained")
+    return [
+        Section(
+            "validation",
+            "For how long have these numbers agreed with the company's own reports?",
+            f"{enough} of {len(streaks)} metrics have agreed for as long as going live asks."
+            if streaks
+            else "No report has been compared yet.",
+            Table(
+                [
+                    Column("name", "Metric"),
+                    Column("streak", "In a row", "count"),
+                    Column("required_periods", "Needed", "count"),
+                    Column("period", "Judged until", "date"),
+                    Column("broken_period", "Last break", "date"),
+                    Column("status", "Then"),
+                    Column("unexplained", "Unexplained", "money"),
+                    Column("tolerance", "Tolerated", "money"),
+                ],
+                streaks,
+            ),
+            ["validation_verdicts"],
+            note="A period that did not agree when it was due stays one, also when the figure is mended afterwards.",
+            is_wide=True,
+            is_list=True,
+        ),
+        Section(
+            "reconciling-items",
+            "What do the differences consist of?",
+            f"{count(unexplained)} are explained by nobody." if unexplained else "Every difference is explained.",
+            Table(
+                [
+                    Column("item_type", "Kind"),
+                    Column("items", "Items", "count"),
+                    Column("dollars", "Of it in USD", "money"),
+                    Column("open_items", "Open", "count"),
+                    Column("oldest", "Oldest, days", "count"),
+                ],
+                [{**row, "item_type": plain(row["item_type"])} for row in items],
+            ),
+            ["reconciliation_items"],
+            is_list=True,
+        ),
+        Section(
+            "report-errors",
+            "What did the company's own reports get wrong?",
+            f"{count(wrong)} mistakes were found in them." if wrong else "No mistake was found in them.",
+            Table(
+                [
+                    Column("name", "Metric"),
+                    Column("period", "Period", "date"),
+                    Column("amount", "Off by", "money"),
+                    Column("unit", "Unit"),
+                    Column("disposition", "Now"),
+                    Column("evidence", "What shows it"),
+                    Column("prepared_by", "Prepared by"),
+                ],
+                errors,
+            ),
+            ["reconciliation_items"],
+            is_wide=True,
+            is_list=True,
+        ),
+    ]

@@ -1,0 +1,185 @@
+"""Going live: what the record says, what an approval needs, and what a breach does."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from activation.plan import Policy
+from lifecycle import activate, go_live, settings
+from lifecycle import go_live_record as record
+from lifecycle.go_live_record import Entry, GoLiveError
+from lifecycle.settings import Places
+
+AS_OF = dt.datetime(2026, 3, 10, 6)  # noqa: DTZ001 - the warehouse's times are naive UTC
+FIRST = dt.date(2026, 1, 1)
+
+
+def decision(kind: str, until: str | None = None) -> Entry:
+    return Entry(kind, str(AS_OF), "Ada", "because", until=until)
+
+
+@pytest.mark.parametrize(
+    ("entries", "is_live"),
+    [
+        ([], False),
+        ([decision("approved")], True),
+        ([decision("approved"), decision("breached")], False),
+        ([decision("approved"), decision("breached"), decision("approved")], True),
+        ([decision("overridden", "2026-03-10")], True),
+        ([decision("overridden", "2026-03-09")], False),
+        ([decision("overridden", "2026-03-31"), decision("withdrawn")], False),
+        ([decision("approved"), decision("withdrawn")], False),
+        ([decision("approved"), decision("breached"), decision("overridden", "2026-03-31")], True),
+    ],
+)
+def test_the_last_word_decides(entries: list[Entry], is_live: bool) -> None:
+    assert record.standing(entries, AS_OF.date()).is_live is is_live
+
+
+def test_a_line_that_was_changed_or_taken_out_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "go_live.jsonl"
+    for kind in ("approved", "breached", "approved"):
+        record.append(path, decision(kind))
+    assert [entry.kind for entry in record.read(path)] == ["approved", "breached", "approved"]
+    whole = path.read_text().splitlines(keepends=True)
+    for tampered in ("".join([whole[0], whole[2]]), whole[0].replace("Ada", "Eve") + whole[1], whole[0] + "x\n"):
+        path.write_text(tampered)
+        with pytest.raises(GoLiveError, match="line 2"):
+            record.read(path)
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """A data directory with a published file in which every metric has agreed for exactly as long as is asked."""
+    monkeypatch.setenv("LIFECYCLE__CLOCK", "sandbox")
+    found = Places(tmp_path)
+    publish(found)
+    return found
+
+
+def publish(
+    places: Places, *, broken: tuple[str, dt.date] | None = None, unjudged: str | None = None, less: int = 0
+) -> None:
+    """Publish verdicts: `broken` is a metric by day and the day on which it broke, judged at AS_OF."""
+    path = places.published / "versions" / "v1" / "lifecycle.duckdb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema marts")
+        connection.execute(
+            "create table marts.publish_log as select $1::timestamp as as_of, 'published' as outcome", [AS_OF]
+        )
+        connection.execute(
+            "create table marts.validation_verdicts (metric varchar, grain varchar, period date, status varchar,"
+            " is_within boolean, unexplained decimal(18, 2), tolerance decimal(18, 2), streak bigint,"
+            " judged_at timestamp, run_id varchar, fingerprint varchar)"
+        )
+        connection.execute(
+            "create table marts.reconciliation"
+            " (metric varchar, grain varchar, period date, judged_until date, as_of timestamp)"
+        )
+        for (metric, grain), required in needed().items():
+            streak, before = 0, AS_OF - dt.timedelta(days=30)
+            for number in range(required - less):
+                period = FIRST + dt.timedelta(days=number * (1 if grain == "day" else 31))
+                is_within = (metric, period) != broken or grain != "day"
+                streak = streak + 1 if is_within else 0
+                verdict = ("within", True, 0, before) if is_within else ("outside", False, 9, AS_OF)
+                status, _, unexplained, judged_at = verdict
+                connection.execute(
+                    "insert into marts.validation_verdicts values (?, ?, ?, ?, ?, ?, 1, ?, ?, 'r', 'f')",
+                    [metric, grain, period, status, is_within, unexplained, streak, judged_at],
+                )
+            if metric == unjudged and grain == "day":
+                late = FIRST + dt.timedelta(days=required)
+                connection.execute(
+                    "insert into marts.reconciliation values (?, 'day', ?, ?, ?)",
+                    [metric, late, AS_OF.date() - dt.timedelta(days=1), AS_OF],
+                )
+    link = places.published / "current"
+    if not link.is_symlink():
+        link.symlink_to(Path("versions") / "v1")
+        places.published_file.symlink_to(Path("current") / "lifecycle.duckdb")
+
+
+def needed() -> dict[tuple[str, str], int]:
+    with go_live.METRICS.open(encoding="utf-8") as file:
+        return {(row["metric"], row["grain"]): int(row["required_periods"]) for row in csv.DictReader(file)}
+
+
+def test_the_criteria_ask_for_sixty_days_and_two_months() -> None:
+    assert {(grain, number) for (_, grain), number in needed().items()} == {("day", 60), ("month", 2)}
+
+
+def test_an_approval_rests_on_the_version_the_runs_and_the_figures(places: Places) -> None:
+    entry = go_live.approve(places, by="Ada", evidence="the reconciliation of March, signed")
+    assert entry.evidence["version"] == "v1"
+    assert entry.evidence["run_ids"] == ["r"]
+    assert entry.evidence["figures"] == sum(needed().values())
+    assert len(entry.evidence["fingerprint"]) == 64
+    assert go_live.standing(places, AS_OF).is_live
+
+
+def test_one_period_too_few_is_refused_with_every_metric_named(places: Places) -> None:
+    publish(places, less=1)
+    with pytest.raises(GoLiveError, match=r"signups by day agreed 59 of 60 in a row"):
+        go_live.approve(places, by="Ada", evidence="looks good")
+    assert not places.go_live.exists()
+
+
+def test_a_period_that_nobody_judged_in_time_ends_the_row(places: Places) -> None:
+    publish(places, unjudged="payments")
+    with pytest.raises(GoLiveError, match=r"^[^;]*payments by day was not judged in time for 2026-03-02\. An"):
+        go_live.approve(places, by="Ada", evidence="looks good")
+
+
+def test_a_breach_after_the_approval_puts_back_into_shadow_mode_and_says_so(places: Places) -> None:
+    assert go_live.review(places, "run", AS_OF) == []
+    go_live.approve(places, by="Ada", evidence="signed")
+    publish(places, broken=("payments", dt.date(2026, 2, 20)))
+    told = go_live.review(places, "run", AS_OF)
+    assert told[0].startswith("validation: payments of 2026-02-20 differs by 9.00")
+    assert "back in shadow mode" in told[1]
+    assert not go_live.standing(places, AS_OF).is_live
+    assert go_live.review(places, "run", AS_OF) == told[:1], "the record has it once"
+    assert len(record.read(places.go_live)) == 2
+    streaks = {(each.metric, each.grain): each for each in go_live.status(places).streaks}
+    assert streaks["payments", "day"].periods == 9, "it begins again after the break"
+    assert streaks["payments", "day"].last_break is not None
+    assert streaks["signups", "day"].is_long_enough
+
+
+def test_an_override_needs_a_name_a_reason_and_an_end_that_is_ahead(places: Places) -> None:
+    publish(places, less=1)
+    with pytest.raises(GoLiveError, match="--by"):
+        go_live.override(places, by=" ", reason="launch", until=AS_OF.date())
+    with pytest.raises(GoLiveError, match="--reason"):
+        go_live.override(places, by="Ada", reason="", until=AS_OF.date())
+    with pytest.raises(GoLiveError, match="before today"):
+        go_live.override(places, by="Ada", reason="launch", until=dt.date(2026, 3, 9))
+    go_live.override(places, by="Ada", reason="launch", until=AS_OF.date())
+    assert go_live.standing(places, AS_OF).is_live
+    assert not go_live.standing(places, AS_OF + dt.timedelta(days=1)).is_live, "it ends by itself"
+
+
+def test_real_destinations_stay_in_shadow_mode_until_then_whatever_is_set(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        settings, "policies", lambda: {name: Policy(live=True, resends_changes=False) for name in ("make", "zendesk")}
+    )
+    monkeypatch.setattr(settings, "real_destinations", lambda: frozenset({"zendesk"}))
+    assert {name: policy.live for name, policy in activate.policies(places, AS_OF).items()} == {
+        "make": True,
+        "zendesk": False,
+    }
+    go_live.approve(places, by="Ada", evidence="signed")
+    assert all(policy.live for policy in activate.policies(places, AS_OF).values())
+    publish(places, broken=("payments", dt.date(2026, 2, 20)))
+    go_live.review(places, "run", AS_OF)
+    assert not activate.policies(places, AS_OF)["zendesk"].live
