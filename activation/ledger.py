@@ -184,11 +184,19 @@ class Ledger:
             connection.execute(openings.insert(), rows)
 
     def compact(self) -> None:
-        """Rewrite the file, so that nothing is left of what was erased. PostgreSQL's own vacuum does that there."""
+        """Rewrite the tables, so that nothing is left in them of what was erased.
+
+        What a PostgreSQL server keeps beside its tables (its log, its backups) is its owner's to dispose of.
+        """
         if self.is_sqlite:
             with self.reading() as connection:
                 connection.exec_driver_sql("vacuum")
                 connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+            return
+        alone = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", only_reads=True)
+        with alone as connection:
+            for table in (deliveries, attempts):
+                connection.exec_driver_sql(f"vacuum full {table.name}")
 
     def waits_for_a_hand(self, plan_id: str) -> dict[str, int]:
         """Per destination, what is queued under this plan."""

@@ -82,12 +82,12 @@ class Outlook:
             if verdict in SENT_VERDICTS:
                 self.to_send[destination, action] += number
         said = [
-            f"{action.action_id} {verdict} {action.payload_hash}".encode()
+            (action.action_id + verdict + action.payload_hash).encode()
             for action, verdict, *_ in deliveries
             if verdict in SENT_VERDICTS
         ]
         # a sum does not depend on the order in which the rows came
-        self.digest = (self.digest + sum(int.from_bytes(sha256(each).digest()) for each in said)) % 2**256
+        self.digest = (self.digest + sum([int.from_bytes(sha256(each).digest()) for each in said])) % 2**256
 
     def per_action(self) -> dict[str, int]:
         """What would be sent, by action."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from activation.actions import Action
-from activation.ledger import Ledger
+from activation.ledger import Ledger, metadata
 from sandbox.serve import RunningSandbox, start, store_path
 from sandbox.store import Store
+from tests import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +59,37 @@ def rng() -> random.Random:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger(tmp_path / "ledger.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """A PostgreSQL server of the tests' own, gone afterwards."""
+    if postgres.WHY_NOT:
+        pytest.skip(postgres.WHY_NOT)
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """A new ledger's place, once in each kind of database."""
+    if request.param == "sqlite":
+        return tmp_path / "ledger.sqlite"
+    url: str = request.getfixturevalue("database")
+    emptied = Ledger(url)
+    with emptied.transaction() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    emptied.close()
+    return url
+
+
+@pytest.fixture
+def either(where: Path | str) -> Iterator[Ledger]:
+    """A ledger, once in each kind of database."""
+    opened = Ledger(where)
     yield opened
     opened.close()
 

@@ -261,6 +261,26 @@ def test_bitrix24_says_the_fate_of_each_command_inside_200(vendor: Recorder) -> 
         assert "[secret] words" in str(said.value)
 
 
+def test_bitrix24_batches_shrink_to_the_run_time_that_is_left(vendor: Recorder) -> None:
+    portal = Bitrix24(f"{vendor.url}/rest/1/secret", operating_seconds=480.0)
+    sent = actions_for("bitrix24", range(1, 2))
+    item = {"id": 1, "stageId": "EXECUTING", "ufCrmLifecycleState": "adopted"}
+
+    def rest_after(processing: float, operating: float) -> float:
+        time = {**TIME, "processing": processing, "operating": operating}
+        answer = {"result": {"a0": {"item": item}}, "result_error": [], "result_time": {"a0": time}}
+        vendor.answer(200, {"result": answer, "time": time})
+        return portal.send(sent)[0].rest
+
+    assert (rest_after(0.5, 10.0), portal.batch_size) == (0.0, 50)
+    assert (rest_after(1.5, 10.0), portal.batch_size) == (0.0, 30), "more would be cut off after 60 seconds"
+    assert (rest_after(1.5, 450.0), portal.batch_size) == (0.0, 20), "more would run into the refusal"
+    assert rest_after(1.5, 479.5) == pytest.approx(2324 - 1724.9)
+    quota = portal.quota
+    assert quota is not None
+    assert (quota.seconds, quota.cost) == (480.0, 1.5)
+
+
 def test_zendesk_answers_a_ticket_and_refusals_with_details(vendor: Recorder) -> None:
     (sent,) = actions_for("zendesk", range(1, 2))
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import os
 import threading
 import time as clock
-from pathlib import Path
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, stage, work
 from activation.destinations import Basics
-from activation.ledger import Ledger, Result, metadata
+from activation.ledger import Ledger, Result
 from activation.pacing import Rate, RunTime
 from activation.plan import Delivery, Verdict
 from activation.tables import is_gone, own_name
 from benchmarks.vendors import AS_OF, actions_for
-from tests import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 class Counting(Basics):
@@ -43,29 +41,6 @@ class Counting(Basics):
 
     def close(self) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """A database server of its own, gone afterwards."""
-    if postgres.WHY_NOT:
-        pytest.skip(postgres.WHY_NOT)
-    with postgres.server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """A new ledger's place."""
-    if request.param == "sqlite":
-        return tmp_path / "ledger.sqlite"
-    url: str = request.getfixturevalue("database")
-    emptied = Ledger(url)
-    with emptied.transaction() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
-    emptied.close()
-    return url
 
 
 def together(where: Path | str, destinations: list[Counting], actions: list[Action]) -> list[int]:
@@ -147,3 +122,48 @@ def test_a_worker_that_lost_its_lease_may_not_send_and_cannot_undo_what_another_
         step.record([Result(mine, Outcome.unknown("Lost."), seq=1)], AS_OF)
     (entry,) = ledger.snapshot().values()
     assert entry.state is State.ACKNOWLEDGED
+
+
+def test_what_is_enqueued_is_nobodys_until_its_queue_is_opened_even_if_others_work_on_the_plan(
+    either: Ledger, action: Any
+) -> None:
+    def claimed() -> list[str]:
+        with either.step("customerio", "w/1/1/0", "plan") as step:
+            return [each.action.action_id for each in step.claim(10, 1e12)]
+
+    first, second, blocked = action(3), action(1, occurred_at=AS_OF - timedelta(days=1)), action(2, action="nag")
+    either.enqueue([first], AS_OF, "plan", queue="plan/a")
+    assert (claimed(), either.waits_for_a_hand("plan")) == ([], {})
+    either.open_queue("plan/a", "plan")
+    either.enqueue([second, blocked], AS_OF, "plan", queue="plan/b")
+    assert claimed() == [first.action_id]
+    either.open_queue("plan/b", "plan", ["nag"])
+    assert claimed() == [second.action_id, first.action_id], "the most urgent of all queues goes first"
+    assert either.waits_for_a_hand("plan") == {"customerio": 2}
+
+
+def test_what_lies_between_the_rows_of_a_request_is_left_alone(either: Ledger, action: Any) -> None:
+    either.enqueue([action(number) for number in range(1, 8)], AS_OF, "plan", queue="plan")
+    either.open_queue("plan", "plan")
+    with either.step("customerio", own_name(), "plan") as step:
+        held = {each.action.action_id: each for each in step.claim(10, 1e12)}
+        step.hold([each.seq for each in held.values()], 1e12)
+    odd = [held[action(number).action_id] for number in (7, 1, 3)]  # in no order, with others between them
+    row = [held[action(number).action_id] for number in (4, 5, 6)]
+    for some in (odd, row):
+        with either.step("customerio", own_name(), "plan") as step:
+            assert set(step.intend([each.seq for each in some], AS_OF, 1e12)) == {each.seq for each in some}
+            references = {each.seq: f"ref {each.action.action_id}" for each in some}
+            step.record(
+                [Result(each.action, Outcome.acknowledged(references[each.seq]), seq=each.seq) for each in some], AS_OF
+            )
+    states = {key: (entry.state, entry.attempt_count) for key, entry in either.snapshot().items()}
+    assert states.pop(action(2).action_id) == (State.PLANNED, 0)
+    assert set(states.values()) == {(State.ACKNOWLEDGED, 1)}
+    with either.reading() as connection:
+        told = connection.exec_driver_sql(
+            "select action_id, vendor_reference from deliveries where vendor_reference is not null"
+        ).fetchall()
+        (tried,) = connection.exec_driver_sql("select count(distinct action_id) from attempts").fetchone() or (0,)
+    assert {row[1] for row in told} == {f"ref {row[0]}" for row in told}
+    assert (len(told), tried) == (6, 6)
