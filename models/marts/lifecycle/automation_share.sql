@@ -1,15 +1,17 @@
 -- One row per month of the first delivery, and one for all time: of the cases that were acted on, how many needed no
--- person? A case is one occurrence on which a message left or a person was asked (a ticket, a task); what only keeps
--- other systems up to date handles nothing. It needed a person when one was asked on it, or for the same customer
--- within seven days after: what the message did not solve, a person had to.
--- Hazard: the newest cases have not had their seven days; is_complete says when every case of a row has. Work that
--- people do without being asked by the playbook is not in it.
+-- person? A case is what one occurrence set off, on which a message left or a person was asked (a ticket, a task), with
+-- everything that followed from it: an ignored message, the reminder, the ticket in the end are one case, however long
+-- they took. What only keeps other systems up to date handles nothing. It needed a person when one was asked in it, or
+-- for the same customer within seven days after: what the message did not solve, a person had to.
+-- Hazard: the newest cases have not had their seven days; is_complete says when every case of a row has. A case may
+-- still end with a person later. Work that people do without being asked by the playbook is not in it.
 
-with
+with recursive
 
 deliveries as (
 
     select
+        deliveries.action_id,
         deliveries.customer_id,
         deliveries.occurrence_id,
         actions.object in ('tickets', 'tasks') as is_for_a_person,
@@ -21,15 +23,58 @@ deliveries as (
 
 ),
 
+-- what became of an action of ours did not begin anything: it belongs to what set the action off
+outcomes as (
+
+    select
+        outcomes.occurrence_id,
+        deliveries.occurrence_id as came_of_occurrence_id
+    from {{ ref('int_outcomes__observed') }} as outcomes
+    inner join deliveries
+        on outcomes.subject_id = deliveries.action_id
+
+),
+
+traced as (
+
+    select
+        occurrence_id,
+        occurrence_id as case_id,
+        0 as steps
+    from deliveries
+    group by occurrence_id
+    union all
+    select
+        traced.occurrence_id,
+        outcomes.came_of_occurrence_id as case_id,
+        traced.steps + 1 as steps
+    from traced
+    inner join outcomes
+        on traced.case_id = outcomes.occurrence_id
+
+),
+
+origins as (
+
+    select
+        occurrence_id,
+        max_by(case_id, steps) as case_id
+    from traced
+    group by occurrence_id
+
+),
+
 cases as (
 
     select
-        customer_id,
-        occurrence_id,
-        min(sent_at) as first_sent_at,
-        bool_or(is_for_a_person) as is_for_a_person
+        deliveries.customer_id,
+        origins.case_id,
+        min(deliveries.sent_at) as first_sent_at,
+        bool_or(deliveries.is_for_a_person) as is_for_a_person
     from deliveries
-    group by customer_id, occurrence_id
+    inner join origins
+        on deliveries.occurrence_id = origins.occurrence_id
+    group by deliveries.customer_id, origins.case_id
 
 ),
 
@@ -37,7 +82,7 @@ followed as (
 
     select distinct
         cases.customer_id,
-        cases.occurrence_id
+        cases.case_id
     from cases
     inner join deliveries
         on
@@ -53,12 +98,12 @@ judged as (
     select
         cast({{ dbt.date_trunc('month', 'cases.first_sent_at') }} as date) as month,
         cases.first_sent_at,
-        not cases.is_for_a_person and followed.occurrence_id is null as is_automated
+        not cases.is_for_a_person and followed.case_id is null as is_automated
     from cases
     left join followed
         on
             cases.customer_id = followed.customer_id
-            and cases.occurrence_id = followed.occurrence_id
+            and cases.case_id = followed.case_id
 
 ),
 
