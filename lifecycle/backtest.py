@@ -45,6 +45,7 @@ DECISIONS = (
     "action_decisions",
 )
 OCCURRENCES = ("int_signals__detected",)
+LONGEST = 730  # days
 BARS = "▁▂▃▄▅▆▇█"
 Statement = tuple[str, str, str]  # schema, name and SQL of a model
 
@@ -73,7 +74,10 @@ class Backtest:
 
 def backtest_command(
     name: Annotated[str, typer.Argument(help="A signal or an action of the playbook.")],
-    days: Annotated[int, typer.Option(help="How many days back.", min=1, max=730)] = 90,
+    days: Annotated[int, typer.Option(help="How many days back.", min=1, max=LONGEST)] = 90,
+    since: Annotated[
+        dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day to play, instead of --days.")
+    ] = None,
     horizon: Annotated[int, typer.Option(help="Within how many days an outcome counts as foretold.", min=1)] = 30,
     picture: Annotated[Path | None, typer.Option(help="Where the picture (SVG) goes.")] = None,
     as_json: Json = False,
@@ -84,6 +88,8 @@ def backtest_command(
         if not places.warehouse.exists():
             raise CannotRunError("There is no warehouse yet: `lifecycle run` or `lifecycle build` makes one.")
         with held(places.lock, "of none", "backtest"):
+            if since is not None:
+                days = days_since(places.warehouse, since.date())
             with progress.step("compile the decisions"):
                 statements = compile_decisions(places)
             with progress.step(f"play {days} day(s) again"):
@@ -92,6 +98,21 @@ def backtest_command(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(draw(found), encoding="utf-8")
         say({**asdict(found), "picture": str(path)}, f"{describe(found)}\n\nThe picture is in {path}.", as_json=as_json)
+
+
+def days_since(warehouse: Path, first: dt.date) -> int:
+    """How many days lie between a day and the newest run.
+
+    Raises:
+        CannotRunError: if that day cannot be played; the message says which days can.
+    """
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        as_of: dt.datetime = _one(connection, "select max(as_of) from raw_ops.runs")
+    days = (as_of.date() - first).days
+    if not 1 <= days <= LONGEST:
+        oldest, newest = (as_of.date() - dt.timedelta(days=each) for each in (LONGEST, 1))
+        raise CannotRunError(f"--since {first} cannot be played: give a day from {oldest} to {newest}.")
+    return days
 
 
 def compile_decisions(places: Places) -> list[Statement]:

@@ -18,6 +18,7 @@ from lifecycle.backtest import backtest_command
 from lifecycle.check import check
 from lifecycle.docs import docs_command
 from lifecycle.explain import explain_app
+from lifecycle.explore import explore_command
 from lifecycle.forget.command import forget_command
 from lifecycle.going_live import go_live_app
 from sandbox.world.parameters import WorldParameters
@@ -38,6 +39,7 @@ app.add_typer(explain_app, name="explain")
 app.add_typer(go_live_app, name="go-live")
 app.command("check")(check)
 app.command("backtest")(backtest_command)
+app.command("explore")(explore_command)
 app.command("forget")(forget_command)
 app.command("docs")(docs_command)
 delivery.register(app)
