@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dashboard.published import Row
 
+Drawn = alt.LayerChart | alt.FacetChart
 TEAL, AMBER, GREY = "#2a8c9c", "#c98a2b", "#8b94a0"
 EDGE = 84  # CSS pixels left of every time axis
 TEAMS = ("#2a8c9c", "#c98a2b", "#8d6bb5", "#4f8f5b", "#d0604f", "#5b7fc7", "#8b94a0", "#b0698c")
@@ -97,7 +98,7 @@ def shown_name(row: Row) -> str:
     return f"{name} ({plain(row['lifecycle_state'] or 'no state')}{pays})"
 
 
-def stays(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> alt.LayerChart:
+def stays(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> Drawn:
     """Where it stood in each region, coloured by the team that answered for it."""
     marks = [
         {
@@ -115,7 +116,7 @@ def stays(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> alt.La
         for row in rows
     ]
     teams = sorted({mark["team"] for mark in marks})
-    base = alt.Chart(alt.Data(values=_plain(marks))).encode(
+    base = alt.Chart(_data(marks)).encode(
         y=alt.Y("region:N", sort=list(REGIONS.values()), title=None, axis=_lane_axis()),
         tooltip=alt.Tooltip("said:N", title="Stay"),
     )
@@ -134,7 +135,7 @@ def stays(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> alt.La
 
 def happenings(
     signals: Sequence[Row], decisions: Sequence[Row], since: dt.datetime, until: dt.datetime
-) -> alt.LayerChart:
+) -> Drawn:
     """What it did, and what was decided and sent on it."""
     marks = [
         {"lane": LANES["signal"], "at": row["occurred_at"], "said": _signal_said(row), "tone": TEAL}
@@ -148,7 +149,7 @@ def happenings(
             "lane": LANES[lane], "at": row["sent_at"] or row["decided_at"], "said": _decision_said(row), "tone": tone,
         })  # fmt: skip
     points = (
-        alt.Chart(alt.Data(values=_plain(marks)))
+        alt.Chart(_data(marks))
         .mark_point(filled=True, size=70, opacity=0.75)
         .encode(
             x=_time("at", since, until),
@@ -165,7 +166,7 @@ def happenings(
     return alt.layer(points).properties(height=190)
 
 
-def usage(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> alt.LayerChart:
+def usage(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> Drawn:
     """Messages of the product a day."""
     marks = [
         {
@@ -177,7 +178,7 @@ def usage(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> alt.La
     ]
     wide = max(1.5, min(14, 760 / max((until - since).days, 1) * 0.8))
     bars = (
-        alt.Chart(alt.Data(values=_plain(marks)))
+        alt.Chart(_data(marks))
         .mark_bar(size=wide, color=TEAL)
         .encode(
             x=_time("day", since, until),
@@ -192,7 +193,7 @@ def usage(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> alt.La
     return alt.layer(bars).properties(height=180)
 
 
-def per_day(fired: Sequence[int], permitted: Sequence[int], first_day: str) -> alt.LayerChart:
+def per_day(fired: Sequence[int], permitted: Sequence[int], first_day: str) -> Drawn:
     """What a signal would have set off, day by day: fired in grey, permitted in front of it."""
     start = dt.datetime.fromisoformat(first_day)
     marks = [
@@ -205,28 +206,28 @@ def per_day(fired: Sequence[int], permitted: Sequence[int], first_day: str) -> a
         }
         for day in range(len(fired))
     ]
-    base = alt.Chart(alt.Data(values=_plain(marks))).encode(
+    base = alt.Chart(_data(marks)).encode(
         x=alt.X("day:T", title=None, axis=alt.Axis(grid=False, tickCount=8)),
         tooltip=alt.Tooltip("said:N", title="Day"),
     )
     wide = max(1.5, min(14, 760 / max(len(fired), 1) * 0.8))
     return alt.layer(
-        base.mark_bar(size=wide, color=GREY, opacity=0.55).encode(y=alt.Y("fired:Q", title="a day")),
+        base.mark_bar(size=wide, color=GREY, opacity=0.55).encode(y=alt.Y("fired:Q", title=None, axis=alt.Axis(tickMinStep=1, format=",d"))),
         base.mark_bar(size=wide, color=TEAL).encode(y="permitted:Q"),
     ).properties(height=220)
 
 
-def bars(counts: dict[str, int], colour: str = GREY) -> alt.LayerChart:
+def bars(counts: dict[str, int], colour: str = GREY) -> Drawn:
     """How often each of some names occurred, the most frequent first."""
     marks = [{"name": plain(name), "times": times} for name, times in counts.items()]
-    base = alt.Chart(alt.Data(values=marks)).encode(
+    base = alt.Chart(_data(marks)).encode(
         y=alt.Y("name:N", sort="-x", title=None, axis=alt.Axis(ticks=False, domain=False, labelLimit=240)),
         x=alt.X("times:Q", title=None, axis=None),
         tooltip=[alt.Tooltip("name:N", title="What"), alt.Tooltip("times:Q", title="Times", format=",d")],
     )
     text = base.mark_text(align="left", dx=5, color=GREY).encode(text=alt.Text("times:Q", format=",d"))
     return alt.layer(base.mark_bar(height=16, cornerRadius=2, color=colour), text).properties(
-        height=26 * max(len(marks), 1)
+        height=34 + 26 * max(len(marks), 1)
     )
 
 
@@ -256,12 +257,14 @@ def _decision_said(row: Row) -> str:
     return f"{what}: held back by {plain(row['held_back_by'] or '')}"
 
 
-def _plain(marks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _data(marks: list[dict[str, Any]]) -> alt.InlineData:
     """Instants as text, which is all that a picture's data can carry."""
-    return [
-        {
-            name: f"{value:%Y-%m-%dT%H:%M:%S}" if isinstance(value, dt.datetime) else value
-            for name, value in mark.items()
-        }
-        for mark in marks
-    ]
+    return alt.InlineData(
+        values=[
+            {
+                name: f"{value:%Y-%m-%dT%H:%M:%S}" if isinstance(value, dt.datetime) else value
+                for name, value in mark.items()
+            }
+            for mark in marks
+        ]
+    )

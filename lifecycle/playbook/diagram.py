@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lifecycle.playbook.sheets import Playbook
 
 BEGIN = "<!-- drawn from the seeds: begin -->"
+CROWD = 3  # from so many states the same way is drawn as one
 END = "<!-- drawn from the seeds: end -->"
 
 
@@ -36,25 +37,44 @@ def replaced(text: str, playbook: Playbook) -> str:
 
 
 def _diagram(playbook: Playbook) -> list[str]:
-    reasons: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in playbook.rows("lifecycle_transitions"):
-        reason = row["reason"].split(",")[0]
-        if reason not in reasons[row["from_state"], row["to_state"]]:
-            reasons[row["from_state"], row["to_state"]].append(reason)
-    lines = ["```mermaid", "stateDiagram-v2", "    direction LR"]
+    """A diagram per region: drawn next to each other their labels would lie over each other."""
+    lines: list[str] = []
     for region, states in moving_regions(playbook).items():
-        names = [row["state"] for row in states]
-        lines.append(f"    state {region} {{")
-        lines += [f"        [*] --> {row['state']}" for row in states if row.is_true("is_initial")]
-        for (start, end), why in reasons.items():
-            if start in names:
-                # what resumes goes back to whatever was interrupted, which a picture can only name
-                target = f"{region}_before" if end == RESUME else end
-                lines.append(f"        {start} --> {target}: {', '.join(why)}")
-        if any(start in names and end == RESUME for start, end in reasons):
-            lines.append(f"        {region}_before: as before")
-        lines.append("    }")
-    return [*lines, "```"]
+        lines += [f"**{region}**", "", "```mermaid", "stateDiagram-v2", "    direction LR"]
+        lines += [f"    [*] --> {row['state']}" for row in states if row.is_true("is_initial")]
+        moves = _moves(playbook, {row["state"] for row in states})
+        # what resumes goes back to whatever was interrupted, which a picture can only name
+        before = f"{region}_before"
+        if any(end == RESUME for _, end, _ in moves):
+            lines.append(f"    {before}: as before")
+        for number, (starts, end, why) in enumerate(moves, start=1):
+            target, label = before if end == RESUME else end, "<br/>or ".join(why)
+            if len(starts) < CROWD:
+                lines += [f"    {start} --> {target}: {label}" for start in starts]
+            else:
+                # the same way from many states is named once, behind the point where it comes together
+                lines.append(f"    state {region}_{number} <<join>>")
+                lines += [f"    {start} --> {region}_{number}" for start in starts]
+                lines.append(f"    {region}_{number} --> {target}: {label}")
+        lines += ["```", ""]
+    return lines[:-1]
+
+
+def _moves(playbook: Playbook, names: set[str]) -> list[tuple[list[str], str, list[str]]]:
+    """From which states, where to, for which reasons; reasons of the same ways stand together."""
+    starts: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in playbook.rows("lifecycle_transitions"):
+        way = starts[row["to_state"], row["reason"].split(",")[0]]
+        if row["from_state"] in names and row["from_state"] not in way:
+            way.append(row["from_state"])
+    ways: defaultdict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
+    for (end, reason), mine in starts.items():
+        if len(mine) >= CROWD:
+            ways[tuple(mine), end].append(reason)
+        else:
+            for start in mine:
+                ways[(start,), end].append(reason)
+    return [(list(mine), end, why) for (mine, end), why in ways.items()]
 
 
 def _rules(playbook: Playbook) -> list[str]:
