@@ -133,9 +133,7 @@ def stays(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> Drawn:
     return alt.layer(bars, labels).properties(height=100 + 34 * max(len({mark["region"] for mark in marks}), 1))
 
 
-def happenings(
-    signals: Sequence[Row], decisions: Sequence[Row], since: dt.datetime, until: dt.datetime
-) -> Drawn:
+def happenings(signals: Sequence[Row], decisions: Sequence[Row], since: dt.datetime, until: dt.datetime) -> Drawn:
     """What it did, and what was decided and sent on it."""
     marks = [
         {"lane": LANES["signal"], "at": row["occurred_at"], "said": _signal_said(row), "tone": TEAL}
@@ -212,7 +210,9 @@ def per_day(fired: Sequence[int], permitted: Sequence[int], first_day: str) -> D
     )
     wide = max(1.5, min(14, 760 / max(len(fired), 1) * 0.8))
     return alt.layer(
-        base.mark_bar(size=wide, color=GREY, opacity=0.55).encode(y=alt.Y("fired:Q", title=None, axis=alt.Axis(tickMinStep=1, format=",d"))),
+        base.mark_bar(size=wide, color=GREY, opacity=0.55).encode(
+            y=alt.Y("fired:Q", title=None, axis=alt.Axis(tickMinStep=1, format=",d"))
+        ),
         base.mark_bar(size=wide, color=TEAL).encode(y="permitted:Q"),
     ).properties(height=220)
 
