@@ -7,7 +7,8 @@ twelve months. Only the rules are shared (docs/DECISIONS.md), the exchange rates
 customer (the grain that is rounded).
 
     python -m benchmarks.mrr            # a world of its own
-    python -m benchmarks.mrr --data-dir data --url http://127.0.0.1:8411
+    python -m benchmarks.mrr --data-dir data
+    python -m benchmarks.mrr --data-dir data --url http://127.0.0.1:8411    # where its sandbox serves already
 """
 
 from __future__ import annotations
@@ -267,8 +268,15 @@ def rates() -> dict[tuple[str, str], Fraction]:
 
 def measure(arguments: argparse.Namespace) -> list[Figure]:
     """Compare month by month; the bar is not one cent of difference."""
-    if arguments.data_dir:
+    if arguments.data_dir and arguments.url:
         return _compare(arguments.data_dir, arguments.url)
+    if arguments.data_dir:
+        job = Job(arguments.data_dir.resolve())
+        try:
+            job.up()
+            return _compare(job.data_dir, job.url)
+        finally:
+            job.down()
     with tempfile.TemporaryDirectory() as folder:
         job = Job(Path(folder), ("--customers", str(arguments.customers), "--months", "18"))
         try:
@@ -402,6 +410,6 @@ def _month_before(month: str) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="a data directory with a published file, instead of a new world")
-    parser.add_argument("--url", default="http://127.0.0.1:8411", help="where that world's sandbox serves")
+    parser.add_argument("--url", help="where that world's sandbox serves, if it does")
     parser.add_argument("--customers", type=int, default=2000, help="size of the new world")
     main(measure, parser)

@@ -63,6 +63,19 @@ class Vendor:
             self.objects["subscriptions"].append(present)
         for invoice in story.get("invoices", ()):
             self.objects["invoices"].append(self._invoice(customer, name, invoice))
+        for refund in story.get("refunds", ()):
+            self.objects["refunds"].append(
+                {
+                    "id": f"re_{name}_{_unix(refund['at'])}",
+                    "object": "refund",
+                    "amount": refund["amount"],
+                    "charge": {"id": f"ch_{name}_{_unix(refund['at'])}", "object": "charge", "customer": customer},
+                    "created": _unix(refund["at"]),
+                    "currency": present["currency"],
+                    "status": refund.get("status", "succeeded"),
+                    "metadata": {},
+                }
+            )
         for event in story.get("events", ()):
             shown = self._subscription(customer, name, {**story, **event.get("shows", {})})
             self.objects["events"].append(

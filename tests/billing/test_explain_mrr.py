@@ -42,7 +42,7 @@ def test_every_month_under_every_tool_adds_up_without_a_rest(told_warehouse: War
     # the stories hold a case for every rule that changes a closing balance
     assert {rule.name for each in found for rule in each.rules} >= {
         "discount_repeating", "discount_once", "free_time", "past_due_days", "unpaid", "paused", "churn_timing",
-        "usage", "fx_rate", "proration",
+        "usage", "fx_rate", "proration", "refunds",
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@
 -- charged to whichever comes first); the order is data. Customers whom no rule touches have the final row only.
 {%- set rules = [
     'discount_repeating', 'discount_once', 'free_time', 'past_due_days', 'unpaid', 'paused', 'churn_timing', 'usage',
-    'fx_rate', 'proration', 'free_customers',
+    'fx_rate', 'proration', 'free_customers', 'refunds',
 ] %}
 {%- set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
 
@@ -59,6 +59,18 @@ lines as (
 rates as (
 
     select * from {{ ref('int_fx_rates__applied') }}
+
+),
+
+invoices as (
+
+    select * from {{ ref('stg_stripe__invoices') }}
+
+),
+
+refunds as (
+
+    select * from {{ ref('stg_stripe__refunds') }}
 
 ),
 
@@ -218,10 +230,71 @@ proration_effects as (
 
 ),
 
+-- what a refund gave back: the vendor no longer says which invoice a charge had paid, so it is the customer's last one
+-- before that was paid with at least as much
+repaid as (
+
+    select
+        refunds.refund_id,
+        refunds.amount_minor,
+        refunds.created_at as refunded_at,
+        invoices.invoice_id,
+        invoices.amount_paid_minor
+    from refunds
+    inner join invoices
+        on
+            refunds.stripe_customer_id = invoices.stripe_customer_id
+            and refunds.currency = invoices.currency
+            and refunds.created_at >= invoices.paid_at
+            and refunds.amount_minor <= invoices.amount_paid_minor
+    where refunds.refund_status in ('succeeded', 'pending') and invoices.stripe_subscription_id is not null
+    qualify row_number() over (
+        partition by refunds.refund_id
+        order by invoices.paid_at desc, invoices.invoice_id desc
+    ) = 1
+
+),
+
+paid_for as (
+
+    select
+        lines.invoice_id,
+        lines.stripe_subscription_id,
+        max(lines.period_ends_at) as period_ends_at
+    from lines
+    inner join prices on lines.price_id = prices.price_id
+    where prices.is_licensed
+    group by lines.invoice_id, lines.stripe_subscription_id
+
+),
+
+-- from the refund to the end of what it had paid for: which part of it was given back, in millionths?
+refunded as (
+
+    select
+        closed.stripe_subscription_id,
+        closed.month,
+        least(
+            {{ whole_division('1000000 * sum(repaid.amount_minor)', 'max(repaid.amount_paid_minor)') }}, 1000000
+        ) as refunded_millionths
+    from closed
+    inner join paid_for
+        on
+            closed.stripe_subscription_id = paid_for.stripe_subscription_id
+            and closed.closes_at <= paid_for.period_ends_at
+    inner join repaid
+        on
+            paid_for.invoice_id = repaid.invoice_id
+            and closed.closes_at > repaid.refunded_at
+    group by closed.stripe_subscription_id, closed.month
+
+),
+
 facts as (
 
     select
         closed.*,
+        coalesce(refunded.refunded_millionths, 0) as refunded_millionths,
         {%- for view in views %}
         coalesce(proration_effects.{{ view }}_proration, 0) as {{ view }}_proration,
         {%- endfor %}
@@ -246,6 +319,10 @@ facts as (
         on
             closed.stripe_subscription_id = proration_effects.stripe_subscription_id
             and closed.month = proration_effects.month
+    left join refunded
+        on
+            closed.stripe_subscription_id = refunded.stripe_subscription_id
+            and closed.month = refunded.month
     left join rates as period_rates
         on
             closed.currency = period_rates.currency
@@ -271,6 +348,7 @@ touched as (
                     or facts.recurring_net_units != facts.forever_net_units
                     or facts.recurring_net_units != facts.every_net_units
                     or facts.recurring_proration != 0
+                    or facts.refunded_millionths > 0
                     then 1
                 else 0
             end
@@ -319,6 +397,8 @@ judged as (
         end as {{ part }},
         {%- endfor %}
         settings.proration as proration_rule,
+        settings.refunds as refund_rule,
+        touched.refunded_millionths,
         case
             when settings.fx_rate = 'service_period_start' then touched.period_rate
             else touched.closing_rate
@@ -341,6 +421,8 @@ summed as (
         is_final,
         sum({{ units_at_rate(
             "case when counts then net_units else 0 end"
+            ~ " - case when counts and refund_rule = 'reduces' then "
+            ~ whole_division('net_units', '1000000') ~ " * refunded_millionths else 0 end"
             ~ " + case when counts and proration_rule = 'scaled_back' then proration else 0 end"
             ~ " + case when usage = 'counted' then usage_units else 0 end",
             'rate',
