@@ -113,25 +113,10 @@ _IS_NEXT = _HERE & (_known.order_key.is_(None) | ~_IS_BEHIND)
 _IS_FREE = _known.queued.in_(_OPENED) & _IS_NEXT
 _QUEUES = Prepared(_OPENED.order_by(openings.c.queue))
 _CLAIMED = (
-    "action_id",
-    "destination",
-    "object",
-    "action",
-    "customer_id",
-    "occurrence_id",
-    "occurred_at",
-    "expires_at",
-    "priority",
-    "payload",
-    "payload_hash",
-    "state",
-    "is_wanted",
-    "tries",
-    "attempt_count",
-    "given_up_at",
-    "first_tried",
+    "action_id", "destination", "object", "action", "customer_id", "occurrence_id", "occurred_at", "expires_at",
+    "priority", "payload", "payload_hash", "state", "is_wanted", "tries", "attempt_count", "given_up_at", "first_tried",
     "seq",
-)
+)  # fmt: skip
 _URGENT = operator.itemgetter(8, 6, 0)  # of such a row: priority, occurred_at, action_id
 _FIND = Prepared(
     sa.select(*[_known[name] for name in _CLAIMED])
@@ -191,18 +176,9 @@ _ACKNOWLEDGE = Prepared(
     )
 )
 _ATTEMPT = (
-    "attempt_id",
-    "action_id",
-    "destination",
-    "attempt_number",
-    "started_at",
-    "finished_at",
-    "outcome",
-    "status_code",
+    "attempt_id", "action_id", "destination", "attempt_number", "started_at", "finished_at", "outcome", "status_code",
     "reason",
-)
-
-
+)  # fmt: skip
 _attempt = sa.select(
     # what is recorded about an attempt that has ended already (a read-back, a late answer) gets an id of its own
     _known.action_id
