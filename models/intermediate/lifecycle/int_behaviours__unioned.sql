@@ -177,8 +177,7 @@ select
     event_id,
     1 as uses,
     -- what is measured may change without being dated anew
-    {{ behaviour_number() }} + {{ md5_number("concat_ws('|', 'measured', measured_value, due_at, gone_at)") }}
-        as behaviour_number,
+    {{ behaviour_number() }} + {{ fingerprint(['measured_value', 'due_at', 'gone_at']) }} as behaviour_number,
     measured_value,
     due_at,
     gone_at

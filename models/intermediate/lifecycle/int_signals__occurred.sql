@@ -28,6 +28,7 @@ signals as (
 
     select
         defined.*,
+        row_number() over (order by defined.signal_id) as signal_number,
         case when defined.last_behaviour is null then 2 else 3 end as parts,
         coalesce(silos.observed_through_at, {{ never }}) as observed_through_at
     from {{ ref('int_signals__defined') }} as defined
@@ -84,8 +85,7 @@ tuned as (
 
 ),
 
--- what is heard by several signals is put in order once, and says what for: few events matter to a silence, and finding
--- those first keeps the joins small
+-- what is heard by several signals is read once, and says what for: each kind takes up only what it asks for
 sounds as (
 
     select
@@ -96,8 +96,7 @@ sounds as (
         {% for use, kinds in [
             ('first', "'first'"),
             ('every', "'every'"),
-            ('counted', "'count_within'"),
-            ('regular', "'regular'"),
+            ('placed', "'count_within', 'regular'"),
             ('crossed', "'crossed'"),
             ('step', "'absence', 'sequence', 'due'"),
         ] %}
@@ -123,6 +122,8 @@ listeners as (
 
 ),
 
+{% if is_incremental() %}
+
 heard_of as (
 
     select
@@ -133,8 +134,6 @@ heard_of as (
     group by customer_id
 
 ),
-
-{% if is_incremental() %}
 
 remembered as (
 
@@ -151,8 +150,7 @@ remembered as (
 
 ),
 
--- of whom was something else heard, or whose time has run out? numbered, because sorting by numbers costs a fraction of
--- sorting by texts; the numbers mean nothing and leave with this query
+-- of whom was something else heard, or whose time has run out?
 listened as (
 
     select
@@ -174,61 +172,84 @@ listened as (
 
 ),
 
-{% else %}
-
-listened as (
+said as (
 
     select
-        *,
-        row_number() over (order by customer_id) as customer_number
-    from heard_of
+        behaviours.*,
+        {{ fingerprint(['behaviours.behaviour', 'behaviours.event_id']) }} as message_number
+    from {{ ref('int_behaviours__unioned') }} as behaviours
+    where behaviours.customer_id in (select listened.customer_id from listened)
 
 ),
 
-{% endif %}
+{% else %}
 
 said as (
 
     select
         behaviours.*,
-        listened.customer_number
+        {{ fingerprint(['behaviours.behaviour', 'behaviours.event_id']) }} as message_number
     from {{ ref('int_behaviours__unioned') }} as behaviours
-    inner join listened
-        on behaviours.customer_id = listened.customer_id
 
 ),
+
+-- numbered, because sorting by numbers costs a fraction of sorting by texts; the numbers mean nothing and leave with
+-- this query. That they are looked at once more tells the engine that there are far fewer customers than events
+listened as (
+
+    select numbered.*
+    from (
+        select
+            customer_id,
+            cast(sum(behaviour_number) as bigint) as heard_number,
+            count(*) as heard_rows,
+            row_number() over (order by customer_id) as customer_number
+        from said
+        group by customer_id
+    ) as numbered
+    where numbered.customer_number > 0
+
+),
+
+{% endif %}
 
 -- few messages have copies; only those are worth sorting
 copied as (
 
     select
         customer_id,
-        behaviour,
-        event_id
+        message_number
     from said
-    group by customer_id, behaviour, event_id
+    group by customer_id, message_number
     having count(*) > 1
 
 ),
 
 said_once as (
 
-    select said.*
+    select
+        said.*,
+        listened.customer_number
     from said
+    inner join listened
+        on said.customer_id = listened.customer_id
     left join copied
         on
-            said.customer_id = copied.customer_id
-            and said.behaviour = copied.behaviour
-            and said.event_id = copied.event_id
-    where copied.event_id is null
+            said.message_number = copied.message_number
+            and said.customer_id = copied.customer_id
+    where
+        copied.message_number is null
     union all
-    select said.*
+    select
+        said.*,
+        listened.customer_number
     from said
+    inner join listened
+        on said.customer_id = listened.customer_id
     inner join copied
         on
-            said.customer_id = copied.customer_id
-            and said.behaviour = copied.behaviour
-            and said.event_id = copied.event_id
+            said.message_number = copied.message_number
+            and said.customer_id = copied.customer_id
     qualify row_number() over (
         partition by said.customer_id, said.behaviour, said.event_id
         order by said.occurred_at, said.received_at nulls last, said.user_id
@@ -237,99 +258,177 @@ said_once as (
 ),
 
 -- the first use of a day stands for the day
-first_uses as (
+spoken as (
 
     select
-        customer_id,
-        event_id
+        said_once.*,
+        false as is_first_of_day
     from said_once
-    where behaviour = '*'
+    union all
+    select
+        said_once.*,
+        true as is_first_of_day
+    from said_once
+    where said_once.behaviour = '*'
     qualify row_number() over (
-        partition by customer_id, cast(occurred_at as date)
-        order by occurred_at, event_id
+        partition by said_once.customer_number, cast(said_once.occurred_at as date)
+        order by said_once.occurred_at, said_once.event_id
     ) = 1
 
 ),
 
-streams as (
+heard as (
 
     select
         sounds.sound,
         sounds.is_first,
         sounds.is_every,
-        sounds.is_counted,
-        sounds.is_regular,
+        sounds.is_placed,
         sounds.is_crossed,
         sounds.is_step,
         sounds.shortest_silence,
-        said_once.customer_number,
-        case sounds.unit when 'user' then said_once.user_id else '' end as user_key,
-        said_once.user_id,
-        said_once.occurred_at,
-        said_once.received_at,
-        said_once.event_id,
-        said_once.measured_value,
-        said_once.due_at,
-        said_once.gone_at,
-        row_number() over stream as place,
-        lag(said_once.occurred_at) over stream as previous_at,
-        lag(said_once.event_id) over stream as previous_event_id,
-        lead(said_once.occurred_at) over stream as next_at
-    from said_once
+        spoken.customer_number,
+        case sounds.unit when 'user' then spoken.user_id else '' end as user_key,
+        spoken.user_id,
+        spoken.occurred_at,
+        spoken.received_at,
+        spoken.event_id,
+        spoken.measured_value,
+        spoken.due_at,
+        spoken.gone_at
+    from spoken
     inner join sounds
-        on said_once.behaviour = sounds.heard_as
-    left join first_uses
         on
-            sounds.is_first_of_day
-            and said_once.customer_id = first_uses.customer_id
-            and said_once.event_id = first_uses.event_id
-    where
-        (not sounds.is_first_of_day or first_uses.event_id is not null)
-        and (sounds.unit != 'user' or said_once.user_id is not null)
+            spoken.behaviour = sounds.heard_as
+            and spoken.is_first_of_day = sounds.is_first_of_day
+    where sounds.unit != 'user' or spoken.user_id is not null
+
+),
+
+-- what is counted, in order
+placed as (
+
+    select
+        sound,
+        customer_number,
+        user_key,
+        user_id,
+        occurred_at,
+        received_at,
+        event_id,
+        row_number() over stream as place,
+        lag(occurred_at) over stream as previous_at
+    from heard
+    where is_placed
     window stream as (
-        partition by
-            sounds.sound,
-            said_once.customer_number,
-            case sounds.unit when 'user' then said_once.user_id else '' end
-        order by said_once.occurred_at, said_once.event_id
+        partition by sound, customer_number, user_key
+        order by occurred_at, event_id
     )
 
 ),
 
--- who has begun what may go on, and when? nothing but a promise looks back
-begun as (
+-- what may fall silent, with its neighbours
+neighboured as (
 
     select
-        listeners.signal_id,
-        streams.customer_number,
-        streams.user_key,
-        min(streams.occurred_at) as begun_at
-    from streams
-    inner join listeners
-        on streams.sound = listeners.sound
-    where streams.is_step and listeners.part = 1 and listeners.kind in ('absence', 'sequence', 'due')
-    group by listeners.signal_id, streams.customer_number, streams.user_key
+        sound,
+        shortest_silence,
+        customer_number,
+        user_key,
+        user_id,
+        occurred_at,
+        received_at,
+        event_id,
+        lag(occurred_at) over stream as previous_at,
+        lag(event_id) over stream as previous_event_id,
+        lead(occurred_at) over stream as next_at
+    from heard
+    where shortest_silence is not null
+    window stream as (
+        partition by sound, customer_number, user_key
+        order by occurred_at, event_id
+    )
 
+),
+
+silences as (
+
+    select *
+    from neighboured
+    where
+        next_at is null
+        or next_at > {{ dbt.dateadd('second', 'shortest_silence', 'occurred_at') }}
+        or occurred_at > {{ dbt.dateadd('second', 'shortest_silence', 'previous_at') }}
+
+),
+
+-- from when to when was anything of a sound heard?
+spans as (
+
+    select
+        sound,
+        customer_number,
+        user_key,
+        min(occurred_at) as first_at,
+        max(occurred_at) as last_at
+    from heard
+    where is_step
+    group by sound, customer_number, user_key
+
+),
+
+parts as (
+
+    select
+        listeners.signal_number,
+        listeners.kind,
+        listeners.part,
+        listeners.parts,
+        listeners.within_seconds,
+        spans.customer_number,
+        spans.user_key,
+        spans.first_at,
+        spans.last_at
+    from spans
+    inner join listeners
+        on spans.sound = listeners.sound
+    where listeners.kind in ('absence', 'sequence', 'due')
+
+),
+
+-- who has begun what may go on, and within which time?
+spanned as (
+    {{ signals_spanned() }}
 ),
 
 -- one row per sound that such a customer is waited for with, because a sound alone would meet all signals that hear it
 awaited as (
 
     select
-        listeners.*,
-        begun.customer_number,
-        begun.user_key,
-        case when listeners.kind != 'due' then begun.begun_at else {{ never }} end as heard_from
-    from begun
+        listeners.signal_number,
+        listeners.sound,
+        listeners.kind,
+        listeners.part,
+        listeners.parts,
+        listeners.occurrences,
+        listeners.within_seconds,
+        listeners.lead_seconds,
+        listeners.direction,
+        listeners.observed_through_at,
+        spanned.customer_number,
+        spanned.user_key,
+        spanned.heard_from,
+        spanned.heard_until
+    from spanned
     inner join listeners
-        on begun.signal_id = listeners.signal_id
+        on spanned.signal_number = listeners.signal_number
 
 ),
 
 steps as (
 
     select
-        awaited.signal_id,
+        awaited.signal_number,
         awaited.kind,
         awaited.part,
         awaited.parts,
@@ -338,20 +437,23 @@ steps as (
         awaited.lead_seconds,
         awaited.direction,
         awaited.observed_through_at,
-        streams.customer_number,
-        streams.user_key,
-        streams.user_id,
-        streams.occurred_at,
-        streams.received_at,
-        streams.event_id,
-        streams.due_at,
-        streams.gone_at
-    from streams
+        heard.customer_number,
+        heard.user_key,
+        heard.user_id,
+        heard.occurred_at,
+        heard.received_at,
+        heard.event_id,
+        heard.due_at,
+        heard.gone_at
+    from heard
     inner join awaited
         on
-            {{ same_stream('streams', 'awaited') }}
-            and streams.occurred_at >= awaited.heard_from
-    where streams.is_step
+            heard.sound = awaited.sound
+            and heard.customer_number = awaited.customer_number
+            and heard.user_key = awaited.user_key
+            and heard.occurred_at >= awaited.heard_from
+            and heard.occurred_at <= awaited.heard_until
+    where heard.is_step
 
 ),
 
@@ -359,13 +461,8 @@ counted as (
     {{ signals_counted() }}
 ),
 
--- 0, 1, 2 ... up to the longest count, out of the data because every engine counts differently
-steps_back as (
-
-    select distinct place - 1 as steps
-    from counted
-    where place <= (select max(signals.occurrences) from signals)
-
+completed as (
+    {{ signals_completed() }}
 ),
 
 placed_steps as (
@@ -396,20 +493,29 @@ candidates as (
     {{ signals_due() }}
 ),
 
-ordered as (
+told as (
 
     select
         candidates.*,
         signals.rearm,
-        signals.rearm_after_seconds,
-        row_number() over (
-            partition by
-                candidates.signal_id, candidates.customer_number, candidates.user_key, candidates.outcome
-            order by candidates.occurred_at, candidates.proving_event_ids
-        ) as candidate_number
+        signals.rearm_after_seconds
     from candidates
     inner join signals
-        on candidates.signal_id = signals.signal_id
+        on candidates.signal_number = signals.signal_number
+
+),
+
+-- what is not kept as it is
+limited as (
+
+    select
+        *,
+        row_number() over (
+            partition by signal_number, customer_number, user_key
+            order by occurred_at, proving_event_ids
+        ) as candidate_number
+    from told
+    where rearm in ('once', 'after_cooldown') and outcome = 'fired'
 
 ),
 
@@ -421,14 +527,14 @@ cooling as (
         (1, dbt.dateadd('second', 'rearm_after_seconds', 'occurred_at')),
     ] %}
     select
-        signal_id,
+        signal_number,
         customer_number,
         user_key,
         candidate_number,
         {{ ordered_at }} as ordered_at,
         {{ is_question }} as is_question
-    from ordered
-    where rearm = 'after_cooldown' and outcome = 'fired'
+    from limited
+    where rearm = 'after_cooldown'
     {{ 'union all' if not loop.last }}
     {% endfor %}
 
@@ -437,13 +543,13 @@ cooling as (
 cooled as (
 
     select
-        signal_id,
+        signal_number,
         customer_number,
         user_key,
         candidate_number,
         is_question,
         min(case when is_question = 0 then candidate_number end) over (
-            partition by signal_id, customer_number, user_key
+            partition by signal_number, customer_number, user_key
             order by ordered_at asc, is_question desc
             rows between current row and unbounded following
         ) as next_candidate_number
@@ -455,7 +561,7 @@ cooled as (
 kept_after_cooldown as (
 
     select
-        signal_id,
+        signal_number,
         customer_number,
         user_key,
         candidate_number,
@@ -464,7 +570,7 @@ kept_after_cooldown as (
     where is_question = 1 and candidate_number = 1
     union all
     select
-        cooled.signal_id,
+        cooled.signal_number,
         cooled.customer_number,
         cooled.user_key,
         cooled.candidate_number,
@@ -480,17 +586,22 @@ kept_after_cooldown as (
 
 rearmed as (
 
-    select ordered.*
-    from ordered
-    left join kept_after_cooldown
+    select
+        told.*,
+        cast(null as bigint) as candidate_number
+    from told
+    where told.outcome = 'unknown' or told.rearm in ('every_time', 'rising_edge', 'on_state_entry')
+    union all
+    select limited.*
+    from limited
+    where limited.rearm = 'once' and limited.candidate_number = 1
+    union all
+    select limited.*
+    from limited
+    inner join kept_after_cooldown
         on
-            {{ same_track('ordered', 'kept_after_cooldown') }}
-            and ordered.candidate_number = kept_after_cooldown.candidate_number
-    where
-        ordered.outcome = 'unknown'
-        or ordered.rearm in ('every_time', 'rising_edge', 'on_state_entry')
-        or (ordered.rearm = 'once' and ordered.candidate_number = 1)
-        or (ordered.rearm = 'after_cooldown' and kept_after_cooldown.candidate_number is not null)
+            {{ same_track('limited', 'kept_after_cooldown') }}
+            and limited.candidate_number = kept_after_cooldown.candidate_number
 
 ),
 
@@ -501,33 +612,7 @@ deadlines as (
         waiting.customer_number,
         min(waiting.deadline_at) as next_deadline_at
     from (
-        select
-            streams.customer_number,
-            listeners.observed_through_at,
-            case listeners.kind
-                when 'due'
-                    then greatest(
-                        {{ dbt.dateadd('second', '-listeners.lead_seconds', 'streams.due_at') }}, streams.occurred_at
-                    )
-                else {{ dbt.dateadd('second', 'listeners.within_seconds', 'streams.occurred_at') }}
-            end as deadline_at
-        from streams
-        inner join listeners
-            on streams.sound = listeners.sound
-        where
-            listeners.part = 1
-            and (
-                (listeners.kind in ('absence', 'due') and streams.is_step)
-                or (
-                    listeners.kind = 'stopped'
-                    and streams.shortest_silence is not null
-                    and (
-                        streams.next_at is null
-                        or streams.next_at
-                        > {{ dbt.dateadd('second', 'streams.shortest_silence', 'streams.occurred_at') }}
-                    )
-                )
-            )
+        {{ signals_waiting() }}
     ) as waiting
     cross join knowledge
     where waiting.deadline_at >= least(knowledge.computed_as_of, waiting.observed_through_at)
@@ -537,19 +622,19 @@ deadlines as (
 
 select
     listened.customer_id,
-    {{ surrogate_key(['rearmed.signal_id', 'signals.definition_hash', 'rearmed.proving_event_ids']) }}
+    {{ surrogate_key(['signals.signal_id', 'signals.definition_hash', 'rearmed.proving_event_ids']) }}
         as occurrence_id,
-    rearmed.signal_id,
+    signals.signal_id,
     signals.definition_hash,
     signals.kind,
     signals.unit,
     signals.source,
     signals.proving_source,
-    rearmed.rearm,
+    signals.rearm,
     rearmed.user_id,
     -- which of the candidates counts is for the states to say
     case
-        when rearmed.rearm = 'on_state_entry' and rearmed.outcome = 'fired' then 'candidate' else rearmed.outcome
+        when signals.rearm = 'on_state_entry' and rearmed.outcome = 'fired' then 'candidate' else rearmed.outcome
     end as outcome,
     rearmed.occurred_at,
     rearmed.knowable_at,
@@ -565,7 +650,7 @@ select
     cast(null as {{ dbt.type_string() }}) as definitions_hash
 from rearmed
 inner join signals
-    on rearmed.signal_id = signals.signal_id
+    on rearmed.signal_number = signals.signal_number
 inner join listened
     on rearmed.customer_number = listened.customer_number
 union all
