@@ -1,8 +1,8 @@
 """Billing: Stripe's API v1, objects of API version 2025-03-31.basil.
 
 Data flow: /v1/{customers,subscriptions,invoices,refunds,products,prices,coupons,events} -> raw_stripe.*, nested parts
-as JSON. Discounts are expanded; invoices and subscriptions whose lines or items are cut are completed, and tiered
-prices get their tiers.
+as JSON. Discounts are expanded, and the charges of refunds, of which the customer is kept; invoices and subscriptions
+whose lines or items are cut are completed, and tiered prices get their tiers.
 Incremental rule: objects have no change time and lists no change filter. The first load reads the lists whole, in
 parallel by ranges of `created`. Later loads read /v1/events from the cursor (newest `created` seen, at most as_of)
 minus an hour: an object named by an event newer than the cursor is taken from the event; where the event shows less
@@ -53,11 +53,16 @@ TABLE_OF_OBJECT = {"customer": "customers", "subscription": "subscriptions", "in
 LIST_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "subscriptions": {"status": "all", "expand[]": ["data.discounts", "data.items.data.discounts"]},
     "invoices": {"expand[]": ["data.discounts"]},
+    # a refund names the charge it was taken from, and only the charge names the customer
+    "refunds": {"expand[]": ["data.charge"]},
 }
 OBJECT_PARAMETERS: Mapping[str, dict[str, Any]] = {
     "subscriptions": {"expand[]": ["discounts", "items.data.discounts"]},
     "invoices": {"expand[]": ["discounts"]},
+    "refunds": {"expand[]": ["charge"]},
 }
+# what is kept of a refund's charge; the rest says who held the card
+CHARGE_KEPT = ("id", "object", "customer")
 
 Record = dict[str, Any]
 Page = tuple[list[Record], str]
@@ -235,9 +240,11 @@ class Reading:
         return found
 
     def completed(self, name: str, record: Any) -> Any:
-        """The object with all of its lines or items: the vendor embeds the first ten."""
+        """The object with all of its lines or items, of which the vendor embeds ten; a refund's charge in short."""
         if not isinstance(record, dict):
             return record
+        if name == "refunds" and isinstance(record.get("charge"), dict):
+            return {**record, "charge": {kept: record["charge"].get(kept) for kept in CHARGE_KEPT}}
         inner, path, parameters = {
             "invoices": ("lines", f"/v1/invoices/{record.get('id')}/lines", {}),
             "subscriptions": ("items", "/v1/subscription_items", {"subscription": record.get("id")}),
@@ -276,8 +283,11 @@ def _shows_less(event: Record, record: Record) -> bool:
     parts = items.get("data") if isinstance(items, dict) else None
     discounted = [record, *(part for part in parts or [] if isinstance(part, dict))]
     lists = [part.get("discounts") for part in discounted]
-    return event.get("api_version") != API_VERSION or any(
-        isinstance(item, str) for discounts in lists if isinstance(discounts, list) for item in discounts
+    names_its_charge = record.get("object") == "refund" and isinstance(record.get("charge"), str)
+    return (
+        names_its_charge
+        or event.get("api_version") != API_VERSION
+        or any(isinstance(item, str) for discounts in lists if isinstance(discounts, list) for item in discounts)
     )
 
 

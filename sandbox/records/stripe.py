@@ -222,4 +222,5 @@ def refunded(desk: Desk, at: float, **fact: Any) -> None:
         "receipt_number": None, "source_transfer_reversal": None, "status": "succeeded", "transfer_reversal": None,
     }  # fmt: skip
     desk.create("stripe.refunds", refund, at, refund_body, parent=charge)
+    emit(desk, at, "refund.created", refund_body)
     emit(desk, at, "charge.refunded", body, {"amount_refunded": 0, "refunded": False})

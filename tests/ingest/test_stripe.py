@@ -66,6 +66,24 @@ def test_a_tiered_price_is_asked_for_its_tiers(ingest: Ingest, vendors: Vendors,
     assert ingest.rows("select billing_scheme from raw_stripe.prices where id = 'price_tiered'") == ["tiered"]
 
 
+def test_a_refund_says_whose_it_is_and_nothing_else_of_its_charge(ingest: Ingest, store: Store) -> None:
+    """In the list and through an event, which names the charge only."""
+    for number in (60, 61):
+        card = {"billing_details": {"name": "Ada"}, "customer": f"cus_{number:06}"}
+        silos.put(store, "stripe.charges", [{"id": f"ch_{number:06}", "object": "charge", **card}])
+    change(store, "refunds", silos.refund(60, NOW_UNIX - DAY))
+    assert ingest("stripe").ok
+    new = silos.refund(61, NOW_UNIX - 60)
+    change(store, "refunds", new)
+    tell(store, 960, NOW_UNIX - 60, "refund.created", new)
+    assert ingest("stripe").ok
+    kept = "select id, json(charge) from raw_stripe.refunds where id in ('re_000060', 're_000061') order by id"
+    assert [(name, json.loads(charge)) for name, charge in ingest.rows(kept)] == [
+        (f"re_{number:06}", {"id": f"ch_{number:06}", "object": "charge", "customer": f"cus_{number:06}"})
+        for number in (60, 61)
+    ]
+
+
 def test_changes_come_through_events(ingest: Ingest, vendors: Vendors, store: Store) -> None:
     ingest("stripe")
     renamed = silos.customer(1, NOW_UNIX - 90 * DAY, name="Renamed")
