@@ -17,7 +17,7 @@ import duckdb
 
 from lifecycle import go_live_record as record
 from lifecycle import settings
-from lifecycle.go_live_record import Entry, GoLiveError, Standing
+from lifecycle.go_live_record import Entry, GoLiveError, NotYetError, Standing
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places
@@ -123,7 +123,8 @@ def approve(places: Places, *, by: str, evidence: str) -> Entry:
     """Go live on the evidence of the streaks; the caller holds the run's lock.
 
     Raises:
-        GoLiveError: if a metric has not agreed for long enough; the message names each.
+        NotYetError: if a metric has not agreed for long enough; the message names each.
+        GoLiveError: if nothing is published, a name or the evidence is missing, or the record was tampered with.
     """
     _require(by=by, evidence=evidence)
     found = status(places)
@@ -131,7 +132,7 @@ def approve(places: Places, *, by: str, evidence: str) -> Entry:
         raise GoLiveError("Nothing is published yet, so there is nothing to approve: `lifecycle run` comes first.")
     if found.missing:
         reasons = "; ".join(_why_not(streak) for streak in found.missing)
-        raise GoLiveError(
+        raise NotYetError(
             f"The numbers have not agreed for long enough: {reasons}. An override needs a name, a reason and an end"
             " date: `lifecycle go-live override --help`."
         )

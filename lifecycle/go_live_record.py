@@ -27,6 +27,10 @@ class GoLiveError(Exception):
     """The record cannot be relied on, or what was asked for is not permitted; the message says why and what to do."""
 
 
+class NotYetError(GoLiveError):
+    """The numbers have not agreed for long enough; the message names every metric that stands in the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One decision. `as_of` is the instant the published numbers stood at, `recorded_at` the machine's clock, UTC.

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from lifecycle import activate, go_live, report, run, settings
 from lifecycle.answering import Json, answering, say
+from lifecycle.go_live_record import NotYetError
 
 if TYPE_CHECKING:
     from lifecycle.go_live_record import Entry
@@ -43,7 +44,12 @@ def approve_command(
 ) -> None:
     """Let real destinations go live: refused until every metric has agreed for as long as the criteria ask."""
     with answering(as_json=as_json), run.delivering("go-live") as places:
-        _said(go_live.approve(places, by=by, evidence=evidence), as_json=as_json)
+        try:
+            entry = go_live.approve(places, by=by, evidence=evidence)
+        except NotYetError as refused:
+            say({"error": str(refused)}, str(refused), as_json=as_json)
+            raise typer.Exit(1) from None
+        _said(entry, as_json=as_json)
 
 
 @go_live_app.command("override")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
 from activation.plan import Policy
-from lifecycle import activate, go_live, settings
+from lifecycle import activate, cli, go_live, settings
 from lifecycle import go_live_record as record
 from lifecycle.go_live_record import Entry, GoLiveError
 from lifecycle.settings import Places
@@ -183,3 +184,21 @@ def test_real_destinations_stay_in_shadow_mode_until_then_whatever_is_set(
     publish(places, broken=("payments", dt.date(2026, 2, 20)))
     go_live.review(places, "run", AS_OF)
     assert not activate.policies(places, AS_OF)["zendesk"].live
+
+
+def test_the_command_says_no_with_1_and_writes_down_a_yes(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "places", lambda: places)
+    publish(places, less=1)
+    command = ["go-live", "approve", "--by", "Ada", "--evidence", "signed", "--json"]
+    refused = CliRunner().invoke(cli.app, command)
+    assert refused.exit_code == 1
+    assert "payments by day agreed 59 of 60" in refused.output
+    publish(places)
+    approved = CliRunner().invoke(cli.app, command)
+    assert approved.exit_code == 0, approved.output
+    assert [entry.by for entry in record.read(places.go_live)] == ["Ada"]
+    nameless = CliRunner().invoke(cli.app, ["go-live", "withdraw", "--by", "", "--reason", "why", "--json"])
+    assert nameless.exit_code == 2
+    withdrawn = CliRunner().invoke(cli.app, ["go-live", "withdraw", "--by", "Ada", "--reason", "why", "--json"])
+    assert withdrawn.exit_code == 0
+    assert not go_live.standing(places, AS_OF).is_live
