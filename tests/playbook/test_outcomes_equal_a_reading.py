@@ -26,6 +26,7 @@ WAITS = {
     "moved_10d": ("moved_on", 10), "overstayed": ("overstayed", None), "quiet_too_long": ("overstayed", None),
     "handed": ("handed_over", None), "not_taken": ("not_picked_up", None),
 }  # fmt: skip
+FATES = {f"hand-off {name}" for name in ("historical", "picked_up", "no_hurry", "passed_on", "dropped", "overdue")}
 ACTIONS = {  # cap class, goal, owner, signal
     "invite": ("message", "came_back", "success", "went_quiet_14d"),
     "greet": ("message", None, "growth", "came_back"),
@@ -212,7 +213,23 @@ def handed(world: World, shown: dict[str, list[Any]]) -> set[Found]:
             at = known(world, by) if by and by < AS_OF else None
             if by and at and (end is None or end > by) and (not picked or min(picked) > by):
                 found.add(("not_taken", key, by, at))
+            found.add((f"hand-off {fate(stay, end, picked)}", key, begin, min(picked, default=begin)))
     return found
+
+
+def fate(stay: tuple[Any, ...], end: datetime | None, picked: list[datetime]) -> str:
+    """What became of a hand-off, given when the responsibility ended and when its owner acted."""
+    begin, recorded, hours = stay[6], stay[8], STATES[stay[3]][1]
+    if recorded > begin + LATENESS * HOUR or (end is not None and end <= recorded):
+        return "historical"
+    by = recorded + hours * HOUR if hours else None
+    if picked:
+        return "picked_up_late" if by and min(picked) > by else "picked_up"
+    if by is None:
+        return "no_hurry"
+    if end is not None:
+        return "passed_on" if end <= by else "dropped"
+    return "overdue" if by <= AS_OF else "waiting"
 
 
 def observed(playbook: Any, world: World) -> list[tuple[Any, ...]]:
@@ -266,6 +283,10 @@ def observed(playbook: Any, world: World) -> list[tuple[Any, ...]]:
         " outcomes.detected_at, outcomes.customer_id from intermediate.int_outcomes__observed as outcomes"
         " left join intermediate.int_hand_offs__followed as hand_offs on outcomes.subject_id = hand_offs.hand_off_id"
     )
+    rows += playbook.rows(
+        "select 'hand-off ' || outcome, proof_occurrence_id, handed_at, coalesce(picked_up_at, handed_at), customer_id"
+        " from intermediate.int_hand_offs__followed"
+    )
     assert len(set(rows)) == len(rows)
     return list(rows)
 
@@ -295,7 +316,7 @@ def differing(playbook: Any, numbers: range) -> dict[int, Any]:
     extracts = random_extracts(rng_of_batch(numbers))
     worlds = {world: random_world(rng_of(world), customers_of(world), extracts) for world in numbers}
     expected = {number: sorted(reading(world), key=repr) for number, world in worlds.items()}
-    assert {each[0] for outcomes in expected.values() for each in outcomes} == set(WAITS)
+    assert {each[0] for outcomes in expected.values() for each in outcomes} >= {*WAITS, *FATES}
     found = by_world(observed(playbook, together(list(worlds.values()))), 4)
     return difference(expected, {world: [row[:4] for row in rows] for world, rows in found.items()}, numbers)
 
