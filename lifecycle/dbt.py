@@ -227,7 +227,8 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
             node["message"] += _example(result.node)
         say("node", **node)
     for result in fresh.result.results:
-        say("freshness", **_freshness(result))
+        if _text(result.node.resource_type) == "source":  # what dbt does when it starts is in its answer too
+            say("freshness", **_freshness(result))
     say("done")
 
 
