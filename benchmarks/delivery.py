@@ -34,7 +34,7 @@ from activation.plan import Policy
 from activation.sync import Guards, look_ahead, prepare
 from activation.transport import Transport
 from benchmarks.figures import Figure, main
-from benchmarks.peer import Drt, Sinks, publish
+from benchmarks.peer import Cost, Drt, Sinks, publish
 from benchmarks.vendors import AS_OF, SECRET
 
 if TYPE_CHECKING:
@@ -46,25 +46,25 @@ POLICIES = {name: Policy(live=True, resends_changes=False) for name in ("make", 
 WIDE = Guards(per_run=10**9, per_action=10**9, share=1.0)
 
 
-def ours(folder: Path, destination: Destination, rows: int) -> float:
-    """Seconds to plan, enqueue and deliver so many rows with a new ledger."""
+def ours(folder: Path, destination: Destination, rows: int) -> Cost:
+    """What it takes to plan, enqueue and deliver so many rows with a new ledger."""
     publish(folder / "ours.duckdb", rows, destination.name)
     for left in folder.glob("ours.sqlite*"):
         left.unlink()
     run_time = RunTime(AS_OF)
     ledger = Ledger(folder / "ours.sqlite")
     destination.rate = Rate(1e7, 10**7)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     published = Published.newest(folder / "ours.duckdb")
     served = {destination.name: destination}
     outlook = prepare(published, ledger, POLICIES, WIDE, served, run_time, AS_OF)
     (tally,) = work(outlook.plan_id, served, ledger, run_time, Budget(3600))
-    seconds = time.perf_counter() - started
+    cost = Cost(time.perf_counter() - started, time.process_time() - cpu)
     if tally.acknowledged != rows:
         raise RuntimeError(f"{tally.acknowledged} of {rows} arrived: {tally}")
     ledger.close()
     destination.close()
-    return seconds
+    return cost
 
 
 def floor(folder: Path, rows: int) -> float:
@@ -134,20 +134,25 @@ def throughput(folder: Path, program: Path | None, rows: int) -> list[Figure]:
             make.concurrency = 64 if latency else 128
             number = rows if latency == 0 else max(rows // 5, 200)
             few = number if latency == 0 else 200
-            peer = Drt(folder / f"peer-{latency}", program, url).rate(few) if program else 0.0
-            state(f"single calls, {latency * 1000:.0f} ms", number / ours(folder, make, number), peer, bar)
+            peer = few / Drt(folder / f"peer-{latency}", program, url).cost(few).seconds if program else 0.0
+            state(f"single calls, {latency * 1000:.0f} ms", number / ours(folder, make, number).seconds, peer, bar)
         many = rows * 8
 
-        def batches(size: int, number: int) -> float:
+        def batches(size: int, number: int) -> Cost:
             destination = CustomerIo(url, "site", "key")
             destination.batch_size = size
             return ours(folder, destination, number)
 
         for latency, size in ((0.0, 100), (0.0, 500), (0.05, 100), (0.05, 500)):
             url = sinks.start(latency)
-            peer = Drt(folder / f"peer-{latency}-{size}", program, url, size).rate(many) if program else 0.0
-            mine = many / (batches(size, many) - batches(size, 1))
-            state(f"batched by {size}, {latency * 1000:.0f} ms", mine, peer, 10.0)
+            mine = batches(size, many).without(batches(size, 1))
+            theirs = Drt(folder / f"peer-{latency}-{size}", program, url, size).cost(many) if program else None
+            rate = many / theirs.seconds if theirs else 0.0
+            state(f"batched by {size}, {latency * 1000:.0f} ms", many / mine.seconds, rate, 10.0)
+            if not latency:  # what does not depend on who else is at work on the machine
+                against = f"drt {theirs.cpu / many * 1e6:.0f} us" if theirs else ""
+                ratio = theirs.cpu / mine.cpu if theirs else None
+                figures.append(Figure(f"CPU, batched by {size}", mine.cpu / many * 1e6, "us/action", against, ratio))
         figures.append(
             Figure("batched, the floor", many / floor(folder, many), "actions/s", "the ledger's writes alone")
         )

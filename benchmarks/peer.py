@@ -11,10 +11,12 @@ import hashlib
 import json
 import multiprocessing
 import os
+import resource
 import subprocess
 import time
 import urllib.request
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -123,6 +125,24 @@ def publish(path: Path, rows: int, destination: str) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds on the wall, and of the processor; its sinks not counted."""
+
+    seconds: float
+    cpu: float
+
+    def without(self, idle: Cost) -> Cost:
+        """This, with what another took taken off.
+
+        Raises:
+            RuntimeError: if the machine is too busy to tell the two apart.
+        """
+        if self.seconds <= idle.seconds or self.cpu <= idle.cpu:
+            raise RuntimeError("The machine is too busy to tell the start of a sync from its work; try more actions.")
+        return Cost(self.seconds - idle.seconds, self.cpu - idle.cpu)
+
+
 class Drt:
     """The peer's project in a folder, and its command."""
 
@@ -163,25 +183,23 @@ class Drt:
             text=True,
         )
 
-    def run(self, rows: int) -> float:
-        """Seconds for one whole sync of so many rows, from the command to its end."""
+    def run(self, rows: int) -> Cost:
+        """One whole sync of so many rows, from the command to its end."""
         self.offer(rows)
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), _of_children()
         running = self.start()
         out, err = running.communicate()
-        seconds = time.perf_counter() - started
+        cost = Cost(time.perf_counter() - started, _of_children() - cpu)
         if running.returncode != 0:
             raise RuntimeError(f"The peer ended with {running.returncode}: {out[-500:]} {err[-500:]}")
-        return seconds
+        return cost
 
-    def rate(self, rows: int) -> float:
-        """Rows a second, its start and imports taken off: what a sync of one row takes.
+    def cost(self, rows: int) -> Cost:
+        """So many rows, its start and imports taken off: what a sync of one row takes."""
+        idle = min(self.run(1), self.run(1), key=lambda each: each.seconds)
+        return self.run(rows).without(idle)
 
-        Raises:
-            RuntimeError: if the machine is too busy to tell the two apart.
-        """
-        idle = min(self.run(1), self.run(1))
-        whole = self.run(rows)
-        if whole <= idle:
-            raise RuntimeError("The machine is too busy to tell the peer's start from its work; try more actions.")
-        return rows / (whole - idle)
+
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
