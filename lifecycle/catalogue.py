@@ -29,11 +29,16 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { margin: 2.5rem 0 0; font-size: 1.15rem; } p { margin: .3rem 0 .8rem; max-width: 60rem; }
 .quiet { color: var(--quiet); } input { font: inherit; width: 22rem; max-width: 100%; padding: .4rem .6rem; }
+nav { columns: 15rem; margin: 1rem 0; font-size: .92em; } nav a { display: block; }
+a { color: inherit; text-decoration-color: var(--line); } a:hover { text-decoration-color: currentcolor; }
+:target { background: #8882; } dt { font-weight: 600; margin-top: .8rem; } dd { margin: 0; max-width: 60rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; }
 th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child { font-family: ui-monospace, monospace; font-size: .88em; overflow-wrap: anywhere; }
+td:first-child { font-family: ui-monospace, monospace; font-size: .88em; white-space: nowrap; }
+td:nth-child(2) { width: 45%; }
+@media (max-width: 50rem) { section { overflow-x: auto; } }
 .personal { font-weight: 600; } [hidden] { display: none; }
-@media print { form { display: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
+@media print { form, nav { display: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
 """
 _FILTER = """
 const box = document.querySelector("input"), count = document.querySelector("output");
@@ -87,13 +92,21 @@ def write_page(connection: duckdb.DuckDBPyConnection, database: str, path: Path,
         _section(schema, table, said.get((schema, table)) or "", list(columns), rules)
         for (schema, table), columns in groupby(rows, key=lambda row: (row[0], row[1]))
     ]
+    places = [(table, f"{schema}.{table}") for schema, table in dict.fromkeys((row[0], row[1]) for row in rows)]
+    index = "".join(f"<a href='#{_text(table)}'>{_text(name)}</a>" for table, name in places)
+    explained = "".join(
+        f"<dt id='rule-{_text(key)}'>{_text(name)}</dt><dd>{_text(text)}</dd>"
+        for key, (name, text) in sorted(rules.items(), key=lambda item: item[1][0].lower())
+    )
     path.write_text(
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>Published columns</title><style>{_STYLE}</style>"
         f"<h1>Published columns</h1><p class='quiet'>Version {html.escape(version)}</p>"
         "<form onsubmit='return false'><label>Find <input type='search' placeholder='a name, unit, owner, rule ...'>"
-        f"</label> <output class='quiet'></output></form>{''.join(sections)}<script>{_FILTER}</script></html>\n",
+        f"</label> <output class='quiet'></output></form>"
+        f"<nav aria-label='Tables'>{index}<a href='#rules'>The rules</a></nav>{''.join(sections)}"
+        f"<h2 id='rules'>The rules</h2><dl>{explained}</dl><script>{_FILTER}</script></html>\n",
         encoding="utf-8",
     )
 
@@ -103,9 +116,10 @@ def _section(schema: str, table: str, said: str, columns: list[tuple[Any, ...]],
     lines = []
     for _, _, column, kind, description, unit, definition, pii, _ in columns:
         name, text = rules.get(definition, (definition or "", ""))
+        rule = f"<a href='#rule-{_text(definition)}' title='{_text(text)}'>{_text(name)}</a>" if text else _text(name)
         lines.append(
             f"<tr><td>{_text(column)}</td><td>{_text(description)}</td><td>{_text(unit)}</td>"
-            f"<td title='{_text(text)}'>{_text(name)}</td><td class='{_text(pii)}'>{_text(pii)}</td>"
+            f"<td>{rule}</td><td class='{_text(pii)}'>{_text(pii)}</td>"
             f"<td class='quiet'>{_text(kind)}</td></tr>"
         )
     return (
