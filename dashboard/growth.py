@@ -93,7 +93,7 @@ def page(published: Published) -> Page:
                 "Power users",
                 Value(power[0]["power_unit_share"], "share"),
                 "",
-                "of active customers, 21 days of 28 or more",
+                "of active customers, 20 days of 28 or more",
             )
         )
     if at_thirty is not None:
@@ -234,7 +234,7 @@ def _power(power: list[Row]) -> Section:
     return Section(
         "power",
         "How often do active customers come?",
-        f"{share(power[0]['power_unit_share'])} come on 21 of 28 days or more." if power else "Nobody was active.",
+        f"{share(power[0]['power_unit_share'])} come on 20 of 28 days or more." if power else "Nobody was active.",
         Table(
             [
                 Column("active_days", "Active days of 28", "count"),
