@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = dict[str, Any]
+AGAIN = "+"  # a version shown again after a run that was held back is called by its first name, this, and that run
 
 
 class NothingPublishedError(Exception):
@@ -58,7 +59,9 @@ def opened(pointer: Path) -> Iterator[Published]:
     earlier = sorted(
         folder / current.name
         for folder in current.parent.parent.iterdir()
-        if not folder.name.startswith(".") and folder.name < current.parent.name and (folder / current.name).exists()
+        if not folder.name.startswith(".")
+        and folder.name.split(AGAIN)[0] < current.parent.name.split(AGAIN)[0]
+        and (folder / current.name).exists()
     )
     with duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")

@@ -27,19 +27,32 @@ SILOS = """
         cast(minutes_behind / 60.0 as decimal(18, 2)) as hours_behind, latest_error
     from marts.source_refresh order by source
 """
+# newer data that the gate held back while these numbers go on serving
+HELD_BACK = """
+    select max(held_back_as_of) as held_back_as_of, max(held_back_reason) as held_back_reason
+    from marts.source_refresh where is_held_back
+"""
+BLOCKING = """
+    select check_name, owner, message, severity_reason, remedy
+    from marts.gate_results
+    where outcome = 'block'
+        and run_id = (select max_by(run_id, published_at) from marts.publish_log where outcome = 'blocked')
+    order by check_name
+"""
 CHECKS = """
     select
         family,
         count(*) as checks,
         count(*) filter (where outcome = 'pass') as passed,
-        count(*) filter (where outcome not in ('pass', 'fail', 'block')) as warned,
-        count(*) filter (where outcome in ('fail', 'block')) as failed
+        count(*) filter (where outcome = 'warn') as flagged,
+        count(*) filter (where outcome = 'quarantine') as set_aside,
+        count(*) filter (where outcome = 'accepted') as accepted
     from marts.gate_results where run_id = $run_id
-    group by all order by failed desc, warned desc, family
+    group by all order by passed < checks desc, family
 """
 NOTICED = """
-    select check_name, family, severity, outcome, observed, expected, message
-    from marts.gate_results where run_id = $run_id and outcome <> 'pass' order by severity, check_name
+    select check_name, owner, severity, severity_reason, outcome, message, remedy
+    from marts.gate_results where run_id = $run_id and outcome <> 'pass' order by outcome, check_name
 """
 IDENTITIES = """
     select
@@ -95,12 +108,21 @@ def page(published: Published) -> Page:
     silos = published.rows(SILOS)
     *identities, everything = published.rows(IDENTITIES)
     stale = sum(1 for row in silos if row["is_stale"])
+    held_back = published.row(HELD_BACK)
+    is_held_back = held_back["held_back_as_of"] is not None
     return Page(
         "trust",
         "Trust",
         "How fresh are these numbers, what was checked, how sure are we, and what has changed?",
         [
-            Tile("Data through", Value(version["data_through_at"], "instant"), "", "every silo is in up to here"),
+            Tile(
+                "Data through",
+                Value(version["data_through_at"], "instant"),
+                "",
+                f"newer data of {Value(held_back['held_back_as_of'], 'instant').shown} was held back"
+                if is_held_back
+                else "every silo is in up to here",
+            ),
             Tile("Silos fresh", Value(len(silos) - stale, "count"), f"of {len(silos)}"),
             Tile(
                 "Checks passed",
@@ -116,8 +138,9 @@ def page(published: Published) -> Page:
             ),
         ],
         [
+            *([_held_back(published, held_back)] if is_held_back else []),
             _silos(silos),
-            _checks(published, version["run_id"]),
+            *_checks(published, version["run_id"]),
             *validation.sections(published),
             _identities(identities, published.rows(METHODS)),
             _changes(published),
@@ -125,6 +148,30 @@ def page(published: Published) -> Page:
             _history(published),
             _restated(published),
         ],
+    )
+
+
+def _held_back(published: Published, held_back: Row) -> Section:
+    """What keeps newer numbers from being shown."""
+    blocking = published.rows(BLOCKING)
+    return Section(
+        "held-back",
+        "Why are these not the newest numbers?",
+        f"The run of {Value(held_back['held_back_as_of'], 'instant').shown} was held back:"
+        f" {held_back['held_back_reason']} What is shown is the last good version.",
+        Table(
+            [
+                Column("check_name", "Check"),
+                Column("owner", "Owner"),
+                Column("message", "Found"),
+                Column("severity_reason", "Because"),
+                Column("remedy", "What to do"),
+            ],
+            blocking,
+        ),
+        ["gate_results", "source_refresh"],
+        is_list=True,
+        is_wide=True,
     )
 
 
@@ -149,31 +196,56 @@ def _silos(silos: list[Row]) -> Section:
     )
 
 
-def _checks(published: Published, run_id: str) -> Section:
+def _checks(published: Published, run_id: str) -> list[Section]:
+    """What was checked, by family; and every check that did not simply pass, with who answers for it and why."""
     families = published.rows(CHECKS, {"run_id": run_id})
     noticed = published.rows(NOTICED, {"run_id": run_id})
     total = sum(row["checks"] for row in families)
-    named = "; ".join(f"{row['check_name']}: {row['message']}" for row in noticed[:5])
-    return Section(
-        "checks",
-        "What was checked before these numbers went out?",
-        f"{count(total)} checks; {len(noticed)} did not simply pass."
-        if noticed
-        else f"All {count(total)} checks passed.",
-        Table(
-            [
-                Column("family", "Family"),
-                Column("checks", "Checks", "count"),
-                Column("passed", "Passed", "count"),
-                Column("warned", "Warned", "count"),
-                Column("failed", "Failed", "count"),
-            ],
-            families,
+    return [
+        Section(
+            "checks",
+            "What was checked before these numbers went out?",
+            f"{count(total)} checks; {len(noticed)} did not simply pass."
+            if noticed
+            else f"All {count(total)} checks passed.",
+            Table(
+                [
+                    Column("family", "Family"),
+                    Column("checks", "Checks", "count"),
+                    Column("passed", "Passed", "count"),
+                    Column("flagged", "Flagged", "count"),
+                    Column("set_aside", "Rows set aside", "count"),
+                    Column("accepted", "Accepted", "count"),
+                ],
+                families,
+            ),
+            ["gate_results"],
+            note="A check that blocks keeps the numbers from going out, so none of these did.",
+            is_list=True,
         ),
-        ["gate_results"],
-        note=named,
-        is_list=True,
-    )
+        Section(
+            "noticed",
+            "What did not simply pass, and who looks into it?",
+            f"{len(noticed)} checks, for {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
+            if noticed
+            else "Nothing.",
+            Table(
+                [
+                    Column("check_name", "Check"),
+                    Column("owner", "Owner"),
+                    Column("outcome", "Outcome"),
+                    Column("message", "Found"),
+                    Column("severity", "At worst"),
+                    Column("severity_reason", "Because"),
+                    Column("remedy", "What to do"),
+                ],
+                noticed,
+            ),
+            ["gate_results", "quality_findings"],
+            is_list=True,
+            is_wide=True,
+        ),
+    ]
 
 
 def _identities(identities: list[Row], methods: list[Row]) -> Section:

@@ -17,10 +17,12 @@ from lifecycle.answering import Json, answering, say
 from lifecycle.backtest import backtest_command
 from lifecycle.check import check
 from lifecycle.docs import docs_command
+from lifecycle.doctor import doctor
 from lifecycle.explain import explain_app
 from lifecycle.explore import explore_command
 from lifecycle.forget.command import forget_command
 from lifecycle.going_live import go_live_app
+from lifecycle.watch import watch
 from sandbox.world.parameters import WorldParameters
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ app.command("backtest")(backtest_command)
 app.command("explore")(explore_command)
 app.command("forget")(forget_command)
 app.command("docs")(docs_command)
+app.command("doctor")(doctor)
+app.command("watch")(watch)
 delivery.register(app)
 
 FAULT = '{"vendor": "stripe", "kind": "silo_down"}'

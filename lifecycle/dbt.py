@@ -39,7 +39,10 @@ GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What became of one node: `resource_type` is model, seed or test; `severity` is a test's."""
+    """What became of one node: `resource_type` is model, seed or test; `severity` is a test's.
+
+    `group` is the one that answers for it, a test's that of the model it is attached to.
+    """
 
     unique_id: str
     name: str
@@ -49,6 +52,7 @@ class Node:
     failures: int
     seconds: float
     severity: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +226,7 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
             say("problem", text=_words(answer.exception))
             return
     for result in built.result.results:
-        node = _node(result)
+        node = _node(result, parsed.result)
         if node["status"] in {"fail", "warn"}:
             node["message"] += _example(result.node)
         say("node", **node)
@@ -232,8 +236,9 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     say("done")
 
 
-def _node(result: Any) -> dict[str, Any]:
+def _node(result: Any, manifest: Any) -> dict[str, Any]:
     node = result.node
+    tested = manifest.nodes.get(getattr(node, "attached_node", None) or "", node)
     return {
         "unique_id": node.unique_id,
         "name": node.name,
@@ -243,6 +248,7 @@ def _node(result: Any) -> dict[str, Any]:
         "failures": result.failures or 0,
         "seconds": result.execution_time,
         "severity": _text(getattr(node.config, "severity", "")).lower(),
+        "group": str(getattr(tested.config, "group", None) or ""),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -116,8 +117,9 @@ def sync_command(
         for (_, _, verdict, _), number in done.outlook.counts.items():
             counts[verdict] += number
         text = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "Nothing is desired."
-        if done.alarms:
-            text = "\n".join([text, *done.alarms, alerts.send("Customer lifecycle, sync: " + " ".join(done.alarms))])
+        found = [alerts.Trouble(f"alarm:{re.sub(r'[0-9]+', '#', alarm)}", alarm) for alarm in done.alarms]
+        told = alerts.digest(places, "sync", "Customer lifecycle, sync:", found)
+        text = "\n".join(line for line in (text, *done.alarms, told) if line)
         document = {
             "verdicts": counts,
             "destinations": [asdict(tally) for tally in done.tallies],

@@ -1,14 +1,16 @@
 """Whether the numbers may be shown: every check a row, and one question at the end.
 
-The checks: what dbt tested (conservation laws among them), how old each silo is at as_of (the tolerances stand with
-the sources), whether each silo answered this time, whether a mart lost more rows than can be right, and whether every
-public column has a type that BI tools can read. A check of severity `error` that fails blocks the publication.
+The checks: what the warehouse found in its raw tables and figures (`quality_findings`), what dbt tested (conservation
+laws among them), how old each silo is at as_of (the tolerances stand with the sources), whether each silo answered this
+time, whether a mart lost more rows than can be right, whether raw tables have the columns they had, and whether every
+public column has a type that BI tools can read. Who answers for a check and what its failing leads to stands in
+`seeds/quality`: it may block the publication, warn, or say that rows were set aside.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.dbt import GOOD_STATUSES
@@ -17,32 +19,54 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    import duckdb
-
     from lifecycle.dbt import Build, Freshness, Node
+    from lifecycle.gate_catalogue import Catalogue
 
 SMALLEST_MART = 100  # below this many rows, losing a fifth of them means nothing
-MAY_BE_EMPTY = frozenset({"publish_log", "gate_results", "experiment_results", "reconciliation"})
+# what may be empty, or shorter than it was, in a good version: logs, lists of faults, and what nobody has filled yet
+MAY_BE_EMPTY = frozenset(
+    {
+        "publish_log",
+        "gate_results",
+        "experiment_results",
+        "reconciliation",
+        "quality_findings",
+        "cross_silo_contradictions",
+    }
+)
 UNREADABLE_TYPES = ("[]", "STRUCT", "MAP", "UNION", "HUGEINT", "JSON", "BLOB", "BIT")  # Tableau's engine refuses these
+FAILED = frozenset({"block", "warn", "quarantine"})
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check. `severity` is error or warn, `outcome` is pass, fail or skip; `silo` where it is about one."""
+    """One check of a run.
 
-    name: str
-    family: str
-    severity: str
+    `check_id` is its row in the catalogue, `subject` what it looked at. `outcome` is pass, block, warn, quarantine
+    (rows were set aside, the rest is good), accepted (it fails, and somebody took that on), or skip (not looked at,
+    because what it looks at was not built).
+    """
+
+    check_id: str
+    subject: str
     outcome: str
     message: str = ""
+    family: str = ""
+    owner: str = ""
+    severity: str = ""
     silo: str | None = None
     observed: str | None = None
     expected: str | None = None
 
     @property
+    def name(self) -> str:
+        """What it is called in sentences: a test by its own name, everything else by check and subject."""
+        return self.subject if self.check_id == "data_test" else f"{self.check_id} {self.subject}"
+
+    @property
     def blocks(self) -> bool:
         """Whether this alone keeps the numbers from being published."""
-        return self.severity == "error" and self.outcome != "pass"
+        return self.outcome == "block" or (self.outcome == "skip" and self.severity == "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +88,8 @@ class Verdict:
 
     @property
     def warnings(self) -> list[Check]:
-        """What failed without blocking."""
-        return [check for check in self.checks if check.outcome == "fail" and check.severity == "warn"]
+        """What failed without blocking, rows that were set aside among it."""
+        return [check for check in self.checks if check.outcome in {"warn", "quarantine"}]
 
     @property
     def passed(self) -> int:
@@ -74,45 +98,75 @@ class Verdict:
 
     def reason(self) -> str:
         """One sentence that names what failed."""
-        causes = [check for check in self.blocking if check.outcome == "fail"] or self.blocking
+        causes = [check for check in self.blocking if check.outcome != "skip"] or self.blocking
         named = "; ".join(f"{check.name} ({check.message})" if check.message else check.name for check in causes[:5])
         more = f"; and {len(causes) - 5} more" if len(causes) > 5 else ""
         return f"{len(causes)} check(s) failed: {named}{more}."
 
 
-def judge(
-    built: Build,
-    extraction_errors: Mapping[str, str | None],
-    counts: Mapping[str, int],
-    published_counts: Mapping[str, int],
-    columns: Iterable[tuple[str, str, str]],
-    shrink_tolerance: float,
-) -> Verdict:
-    """The verdict over everything known after a build. Pure; the arguments are read by the callers.
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What is known after a build.
 
     `extraction_errors` has every silo that was asked, with its error or None. `counts` are rows per mart now,
-    `published_counts` those of the version that serves. `columns` are (mart, column, type).
+    `published_counts` those of the version that serves. `columns` are (mart, column, type) of what is public,
+    `raw_columns` per silo what its tables have more or less than when they were last published, as sentences.
+    `findings` are checks that the warehouse judged itself.
     """
+
+    extraction_errors: Mapping[str, str | None]
+    counts: Mapping[str, int]
+    published_counts: Mapping[str, int]
+    columns: Iterable[tuple[str, str, str]]
+    raw_columns: Mapping[str, Iterable[str]]
+    findings: Iterable[Check]
+
+
+def judge(built: Build, read: Readings, catalogue: Catalogue, shrink_tolerance: float, as_of: datetime) -> Verdict:
+    """The verdict over everything known after a build. Pure; what is read, the callers read."""
     checks = [
         *_built(built),
-        *_answered(extraction_errors),
+        *_answered(read.extraction_errors),
         *_fresh(built.freshness),
-        *_sized(counts, published_counts, shrink_tolerance),
-        *_readable(columns),
+        *_sized(read.counts, read.published_counts, shrink_tolerance),
+        *_readable(read.columns),
+        *_same_columns(read.raw_columns),
+        *read.findings,
     ]
-    return Verdict(checks)
+    return Verdict([_decided(check, catalogue, as_of) for check in checks])
+
+
+def _decided(check: Check, catalogue: Catalogue, as_of: datetime) -> Check:
+    """The check with its owner and severity, and with what its failing leads to."""
+    kind = catalogue.kinds[check.check_id]
+    named = replace(
+        check,
+        family=check.family or kind.family,
+        owner=check.owner or kind.owner or "quality",
+        severity=check.severity or kind.severity,
+    )
+    if named.outcome == "fail":
+        named = replace(named, outcome="block" if named.severity == "block" else "warn")
+    accepted = catalogue.accepted(check.check_id, check.subject, as_of.date()) if named.outcome in FAILED else None
+    if accepted is None:
+        return named
+    said = f"accepted until {accepted.expires_on} by {accepted.accepted_by}: {accepted.reason}"
+    return replace(named, outcome="accepted", message=f"{named.message}; {said}" if named.message else said)
 
 
 def as_rows(verdict: Verdict, run_id: str, as_of: datetime, checked_at: datetime) -> list[dict[str, Any]]:
     """Rows of raw_ops.gate_checks. The id is made of run and check, so that repeating a gate replaces its rows."""
     return [
         {
-            "check_id": hashlib.sha256(f"{run_id} {check.family} {check.name}".encode()).hexdigest()[:32],
+            "result_id": hashlib.sha256(f"{run_id} {check.check_id} {check.subject}".encode()).hexdigest()[:32],
             "run_id": run_id,
             "as_of": as_of,
+            "check_id": check.check_id,
             "check_name": check.name,
+            "subject": check.subject,
             "family": check.family,
             "silo": check.silo,
+            "owner": check.owner,
             "severity": check.severity,
             "outcome": check.outcome,
             "observed": check.observed,
@@ -124,33 +178,9 @@ def as_rows(verdict: Verdict, run_id: str, as_of: datetime, checked_at: datetime
     ]
 
 
-def count_marts(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, int]:
-    """Rows per relation of the schema marts in one attached database; empty if there is no such schema."""
-    names = connection.execute(
-        "select table_name from information_schema.tables"
-        " where table_catalog = ? and table_schema = 'marts' order by table_name",
-        [database],
-    ).fetchall()
-    return {name: _only(connection, f'select count(*) from "{database}".marts."{name}"') for (name,) in names}
-
-
-def mart_columns(connection: duckdb.DuckDBPyConnection, database: str) -> list[tuple[str, str, str]]:
-    """(mart, column, type) of everything public in one attached database."""
-    return connection.execute(
-        "select table_name, column_name, data_type from information_schema.columns"
-        " where table_catalog = ? and table_schema = 'marts' order by all",
-        [database],
-    ).fetchall()
-
-
-def _only(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
-
-
 def _built(built: Build) -> list[Check]:
     if built.problem:
-        return [Check("the project builds", "build", "error", "fail", built.problem)]
+        return [Check("model_is_built", "the project", "fail", built.problem)]
     models = [node for node in built.nodes if node.resource_type != "test"]
     checks = [_model(node) for node in models if node.status not in GOOD_STATUSES]
     outcome = "pass" if models and not checks else "fail"
@@ -159,9 +189,8 @@ def _built(built: Build) -> list[Check]:
     good = sum(node.status in GOOD_STATUSES for node in models)
     checks.append(
         Check(
-            "every model and seed is built",
-            "build",
-            "error",
+            "model_is_built",
+            "every model and seed",
             outcome,
             "" if outcome == "pass" else f"{good} of {len(models)}",
             observed=str(good),
@@ -173,19 +202,22 @@ def _built(built: Build) -> list[Check]:
 
 def _model(node: Node) -> Check:
     outcome = "skip" if node.status == "skipped" else "fail"
-    return Check(f"{node.resource_type} {node.name} is built", "build", "error", outcome, _first_line(node.message))
+    return Check(
+        "model_is_built", f"{node.resource_type} {node.name}", outcome, _first_line(node.message), owner=node.group
+    )
 
 
 def _test(node: Node) -> Check:
     family = "conservation" if "conserve" in node.name else "test"
+    made = Check("data_test", node.name, "pass", family=family, owner=node.group, observed="0", expected="0")
     if node.status == "pass":
-        return Check(node.name, family, node.severity or "error", "pass", observed="0", expected="0")
+        return replace(made, severity="warn" if node.severity == "warn" else "")
     if node.status == "skipped":
-        return Check(node.name, family, "error", "skip", "Not run, because what it looks at was not built.")
+        return replace(made, outcome="skip", message="Not run, because what it looks at was not built.", observed=None)
     # a test of severity error may stay below its error_if: dbt then says warn, and that is what it is worth
-    severity = "warn" if node.status == "warn" else "error"
-    return Check(
-        node.name, family, severity, "fail", _first_line(node.message), observed=str(node.failures), expected="0"
+    severity = "warn" if node.status == "warn" else ""
+    return replace(
+        made, outcome="fail", severity=severity, message=_first_line(node.message), observed=str(node.failures)
     )
 
 
@@ -196,14 +228,7 @@ def _first_line(message: str) -> str:
 
 def _answered(errors: Mapping[str, str | None]) -> list[Check]:
     return [
-        Check(
-            f"{silo} answered",
-            "extraction",
-            "warn",
-            "fail" if error else "pass",
-            error or "",
-            silo=silo,
-        )
+        Check("silo_answered", silo, "fail" if error else "pass", error or "", silo=silo)
         for silo, error in sorted(errors.items())
     ]
 
@@ -228,14 +253,13 @@ def _freshness(measured: Freshness) -> Check:
     is_unloaded = age > 24 * 365 * 20  # the watermark of a silo that never answered is the epoch
     observed = "never loaded" if is_unloaded else f"{age:.1f} hours"
     good = measured.status == "pass"
+    said = f"never loaded, allowed is {allowed}" if is_unloaded else f"{observed} old, {allowed} allowed"
     return Check(
-        f"{measured.source} is fresh",
-        "freshness",
-        "warn" if measured.status in {"pass", "warn"} else "error",
+        "silo_is_fresh",
+        measured.source,
         "pass" if good else "fail",
-        ""
-        if good
-        else (f"never loaded, allowed is {allowed}" if is_unloaded else f"{observed} old, {allowed} allowed"),
+        "" if good else said,
+        severity="warn" if measured.status == "warn" else "",
         silo=measured.source,
         observed=observed,
         expected=allowed,
@@ -251,9 +275,8 @@ def _sized(counts: Mapping[str, int], published: Mapping[str, int], tolerance: f
         least = round(before * (1 - tolerance)) if before >= SMALLEST_MART else min(before, 1)
         checks.append(
             Check(
-                f"{mart} keeps its rows",
-                "volume",
-                "error",
+                "mart_keeps_rows",
+                mart,
                 "pass" if now >= least else "fail",
                 "" if now >= least else f"{now} rows, the version that serves has {before}",
                 observed=str(now),
@@ -267,9 +290,8 @@ def _readable(columns: Iterable[tuple[str, str, str]]) -> list[Check]:
     bad = [f"{mart}.{column} {kind}" for mart, column, kind in columns if _is_unreadable(kind)]
     return [
         Check(
-            "public columns have types that BI tools read",
-            "shape",
-            "error",
+            "readable_types",
+            "public columns",
             "fail" if bad else "pass",
             ", ".join(bad[:10]),
             observed=str(len(bad)),
@@ -282,3 +304,22 @@ def _is_unreadable(kind: str) -> bool:
     if kind.startswith("DECIMAL("):
         return int(kind[8:].split(",", maxsplit=1)[0]) > 18
     return any(part in kind for part in UNREADABLE_TYPES)
+
+
+def _same_columns(changed: Mapping[str, Iterable[str]]) -> list[Check]:
+    """One check per silo; `changed` has what is new or gone of its raw tables, as sentences."""
+    checks = []
+    for silo, sentences in sorted(changed.items()):
+        said = list(sentences)
+        checks.append(
+            Check(
+                "columns_stay",
+                silo,
+                "fail" if said else "pass",
+                "; ".join(said[:10]),
+                silo=silo,
+                observed=str(len(said)),
+                expected="0",
+            )
+        )
+    return checks

@@ -49,12 +49,21 @@ QUESTIONS = {
         from marts.action_decisions group by all order by 1, 3 desc, 2
     """,
     "gates": """
-        select outcome, severity, count(*) from marts.gate_results
+        select outcome, count(*) from marts.gate_results
         where run_id = (select max_by(run_id, published_at) from marts.publish_log where outcome = 'published')
         group by all order by all
     """,
+    "held_back": """
+        select as_of, reason from marts.publish_log
+        where outcome = 'blocked'
+            and published_at > (select max(published_at) from marts.publish_log where outcome = 'published')
+        order by published_at desc limit 1
+    """,
     "silos": "select source, is_stale, data_through_at from marts.source_refresh order by source",
 }
+
+
+OUTCOMES = {"warn": "warn", "quarantine": "set rows aside", "accepted": "accepted as exceptions"}
 
 
 @dataclass(slots=True)
@@ -199,9 +208,13 @@ def _closing_lines(report: Report) -> list[str]:
             f"{customers:,} customers ({paying:,} paying, MRR {_money(mrr)} USD) resolved from {resolved:,} identities;"
             f" {identities - resolved:,} more identities belong to nobody known yet."
         )
-    passed = sum(number for outcome, _, number in answers["gates"] if outcome == "pass")
-    warned = sum(number for outcome, severity, number in answers["gates"] if outcome != "pass" and severity == "warn")
-    lines.append(f"Gate: {passed:,} checks passed, {warned:,} warn. Version {report.version}.")
+    if answers["held_back"]:
+        as_of, reason = answers["held_back"][0]
+        lines.append(f"Newer numbers, as of {as_of} UTC, were held back: {reason}")
+    outcomes: dict[str, int] = dict(answers["gates"])
+    said = [f"{outcomes.get('pass', 0):,} checks passed"]
+    said += [f"{number:,} {words}" for outcome, words in OUTCOMES.items() if (number := outcomes.get(outcome, 0))]
+    lines.append(f"Gate: {', '.join(said)}. Version {report.version}.")
     lines.append(f"Published: {'  '.join(report.files)}")
     lines.append(
         "Next: lifecycle plan · lifecycle status · lifecycle sandbox advance --days 1 && lifecycle run ·"

@@ -18,17 +18,21 @@ import duckdb
 from ingest import extract, ops, tables
 from lifecycle import (
     activate,
-    alerts,
     clock,
     closed_months,
     dbt,
     gate,
+    gate_catalogue,
+    gate_readings,
     go_live,
+    profiles,
     publish,
     published_identities,
     published_states,
     retention,
     settings,
+    standing,
+    telling,
     verdicts,
 )
 from lifecycle.lock import held
@@ -111,12 +115,13 @@ def started(
     """
     places = settings.places()
     run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-    with held(places.lock, run_id, command) as lock:
+    with held(places.lock, run_id, command) as lock, telling.failures(places, run_id, command):
         settings.check_all()
         activate.check_settings()
         go_live.read(places)
         if builds:
             _require_playbook()
+            gate_catalogue.read()
         with dbt.start(places, inherited=(lock,)) if builds else nullcontext() as models:
             if prepare is not None:
                 prepare(places)
@@ -161,7 +166,7 @@ def everything(run: Run) -> Summary:
         summary.breaks = go_live.review(run.places, run.run_id, run.as_of)
     with run.progress.step("activate"):
         summary.activation = activate.activate(run.places, run.as_of, run.progress)
-    summary.messages += [message for message in (report_trouble(summary),) if message]
+    summary.messages += [message for message in (telling.published(run.places, summary),) if message]
     return summary
 
 
@@ -231,14 +236,17 @@ def judge(run: Run, built: dbt.Build) -> gate.Verdict:
                 [run.run_id],
             ).fetchall()
         )
-        verdict = gate.judge(
-            built,
-            errors,
-            gate.count_marts(connection, connection_name(run.places)),
-            _published_counts(connection, run.places),
-            gate.mart_columns(connection, connection_name(run.places)),
-            float(settings.SHRINK_TOLERANCE.read()),
+        name = connection_name(run.places)
+        read = gate.Readings(
+            extraction_errors=errors,
+            counts=gate_readings.count_marts(connection, name),
+            published_counts=gate_readings.published_counts(connection, run.places),
+            columns=gate_readings.mart_columns(connection, name),
+            raw_columns=gate_readings.changed_columns(connection, name),
+            findings=gate_readings.findings(connection, name, run.as_of),
         )
+        tolerance = float(settings.SHRINK_TOLERANCE.read())
+        verdict = gate.judge(built, read, gate_catalogue.read(), tolerance, run.as_of)
         ops.record(connection, "gate_checks", gate.as_rows(verdict, run.run_id, run.as_of, _now()))
     run.progress.note(f"{verdict.passed} checks passed, {len(verdict.warnings)} warn, {len(verdict.blocking)} block")
     return verdict
@@ -247,12 +255,22 @@ def judge(run: Run, built: dbt.Build) -> gate.Verdict:
 def refuse(run: Run, verdict: gate.Verdict) -> str:
     """Record that nothing was published and tell the team; the sentence for the person at the terminal."""
     reason = verdict.reason()
-    with warehouse(run.places) as connection:
-        ops.record(connection, "publications", [_publication(run, verdict, "blocked", reason)])
     serving = publish.current_version(run.places)
-    goes_on = f"version {serving} goes on serving" if serving else "there is no earlier version"
+    with warehouse(run.places) as connection:
+        row = _publication(run, verdict, "blocked", reason)
+        if serving is not None:
+            again = standing.name_again(serving, run.run_id)
+            row |= {"version": again, "file_name": f"versions/{again}/{publish.FILE_NAME}"}
+        ops.record(connection, "publications", [row])
+        if serving is not None and serving != row["version"]:
+            held_back = (run.as_of, reason)
+            name = connection_name(run.places)
+            form = retention.publication_form(connection, name, run.progress)
+            standing.show_again(connection, name, run.places, row["version"], held_back, run.progress, form)
+    publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
+    goes_on = f"version {standing.origin(serving)} goes on serving" if serving else "there is no earlier version"
     text = f"Nothing was published: {reason}"
-    told = alerts.send(f"Customer lifecycle, {run.run_id}: {text} ({goes_on})")
+    told = telling.held_back(run.places, run.run_id, verdict, goes_on)
     return f"{text} {goes_on[0].upper()}{goes_on[1:]}. {told}".rstrip()
 
 
@@ -287,6 +305,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
             ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
             raise
         closed_months.remember(connection, run.run_id, run.as_of, row["published_at"])
+        profiles.remember(connection, run.run_id, run.as_of)
     publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
     run.progress.note(f"version {version}: {row['tables']} tables, {row['rows']:,} rows")
     return version
@@ -299,27 +318,6 @@ def held_back(places: Places) -> list[tuple[str, str, int]]:
             "select action, suppression_reason, count(*) from marts.action_decisions"
             " where decision = 'suppressed' and is_open group by all order by all"
         ).fetchall()
-
-
-def report_trouble(summary: Summary) -> str:
-    """Tell the team's chat what did not go well in a run that published; the sentence for the terminal."""
-    troubles = [
-        f"{source.source} gave nothing: {(source.error or '').rstrip('.')}" for source in summary.failed_sources
-    ]
-    troubles += [
-        f"{tally.destination}: {tally.rejected} rejected, {tally.unknown} unknown, {tally.waiting} waiting"
-        + (f", stopped: {tally.stopped.rstrip('.')}" if tally.stopped else "")
-        + (f" ({tally.commonest_reason.rstrip('.')})" if tally.commonest_reason and not tally.stopped else "")
-        for tally in (summary.activation.tallies if summary.activation else ())
-        if not tally.is_clean
-    ]
-    troubles += [alarm.rstrip(".") for alarm in (summary.activation.alarms if summary.activation else ())]
-    troubles += summary.breaks
-    if not troubles:
-        return ""
-    text = "; ".join(troubles)
-    told = alerts.send(f"Customer lifecycle, {summary.run_id}: published, but {text}.")
-    return f"{text}. {told}".rstrip()
 
 
 @contextmanager
@@ -372,8 +370,8 @@ def verdict_of(run: Run) -> gate.Verdict:
     """
     with warehouse(run.places) as connection:
         rows = connection.execute(
-            "select check_name, family, severity, outcome, message, silo, observed, expected"
-            " from raw_ops.gate_checks where run_id = ? order by check_id",
+            "select check_id, subject, outcome, message, family, owner, severity, silo, observed, expected"
+            " from raw_ops.gate_checks where run_id = ? order by result_id",
             [run.run_id],
         ).fetchall()
     if not rows:
@@ -430,19 +428,8 @@ def _tidy(places: Places) -> None:
             " set outcome = 'abandoned', reason = 'The run ended before the link was flipped.'"
             " where outcome = 'published' and version is distinct from ? and published_at ="
             " (select max(published_at) from raw_ops.publications where outcome = 'published')",
-            [publish.current_version(places)],
+            [standing.origin(publish.current_version(places))],
         )
-
-
-def _published_counts(connection: duckdb.DuckDBPyConnection, places: Places) -> dict[str, int]:
-    path = places.complete_file.resolve()
-    if not path.exists():
-        return {}
-    connection.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as serving (read_only)")
-    try:
-        return gate.count_marts(connection, "serving")
-    finally:
-        connection.execute("detach serving")
 
 
 def _publication(run: Run, verdict: gate.Verdict, outcome: str, reason: str) -> dict[str, Any]:

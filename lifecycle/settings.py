@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+# Apprise's spellings of plain http; each has one with an s that is encrypted
+IN_CLEAR = frozenset({"http", "json", "xml", "form", "apprise", "gotify", "mmost", "ntfy", "rocket", "matrix"})
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -102,6 +104,17 @@ def _is_url(value: str) -> str:
     return "" if parts.scheme == "https" or is_loopback(value) else "is plain http to another machine; use https"
 
 
+def _are_places(value: str) -> str:
+    """Apprise knows a hundred kinds of places; what is looked at here is that none is told in clear over a network."""
+    for address in value.split():
+        scheme, separator, rest = address.partition("://")
+        if not separator:
+            return "is not one address with :// or several with spaces between"
+        if scheme.lower() in IN_CLEAR and not is_loopback(f"http://{rest}"):
+            return f"has a {scheme}:// address, which is not encrypted; use {scheme}s://"
+    return ""
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     return lambda value: "" if value in choices else f"is not one of {', '.join(choices)}"
 
@@ -137,7 +150,9 @@ TABLEAU_EXTRACT = Setting("lifecycle.tableau_extract", check=_one_of("auto", "tr
 PERSONAL_DATA = Setting("lifecycle.personal_data", check=_one_of("inline", "apart"))
 DELIVERY_SECONDS = Setting("lifecycle.delivery_seconds", check=_number(0, 86400))
 SANDBOX_URL = Setting("sandbox.url", check=_is_url)
-ALERTS = Setting("alerts.slack_webhook_url", is_secret=True, check=_is_url)
+ALERTS = Setting("alerts.urls", is_secret=True, check=_are_places)  # Apprise's addresses, with spaces between
+HEARTBEAT = Setting("alerts.heartbeat_url", is_secret=True, check=_is_url)
+ALERT_AFTER_HOURS = Setting("alerts.after_hours", check=_number(0.01, 8760))
 
 DESTINATIONS: dict[str, tuple[Setting, ...]] = {
     "customerio": (
@@ -257,6 +272,8 @@ def check_all() -> None:
     if CLOCK.read() == "sandbox":
         SANDBOX_URL.read()
     ALERTS.find()
+    HEARTBEAT.find()
+    ALERT_AFTER_HOURS.read()
     for settings in DESTINATIONS.values():
         for setting in settings:
             setting.read()

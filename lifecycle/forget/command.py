@@ -21,7 +21,7 @@ from activation import upkeep
 from activation.ledger import Ledger
 from ingest import forgotten, ops
 from ingest.forgotten import Forgotten
-from lifecycle import run, settings
+from lifecycle import profiles, run, settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.forget import proof, scrub, shred
 from lifecycle.forget.subject import Subject, UnknownError, find
@@ -92,6 +92,7 @@ def forget(this: run.Run, person: Subject) -> dict[str, Any]:
         receipt["ledger_deliveries"] = _ledger(places, known, person, this.as_of)
     with progress.step("erase from the warehouse"):
         with run.warehouse(places) as connection:
+            profiles.let_go(connection)
             receipt["raw_rows"] = scrub.scrub_raw(connection, known, person)
         receipt["readers_cut_off"] = scrub.rewrite(places.warehouse)
     again = _new_run(this)

@@ -24,9 +24,23 @@ create or replace table marts.customer_lifecycle as
     select 'c_' || range as customer_id, cast(range as decimal(18, 2)) as mrr from range({customers});
 comment on table marts.customer_lifecycle is 'One row per customer; it''s the one.';
 comment on column marts.customer_lifecycle.mrr is 'USD a month.';
+create schema if not exists intermediate;
+create or replace table intermediate.int_raw_days__profiled as
+    select
+        'stripe' as source_name, 'invoices' as table_name, date '2026-10-31' as profile_date, '' as column_name,
+        'rows' as measure, cast(null as varchar) as category, cast({customers} as double) as reading;
+create or replace table intermediate.int_event_days__profiled as
+    select * from intermediate.int_raw_days__profiled limit 0;
+create or replace table intermediate.int_metrics__scored as
+    select 'customers' as metric, '' as category, cast({customers} as double) as figure,
+        null::double as figure_low, null::double as figure_high;
 create or replace view marts.gate_results as select * from raw_ops.gate_checks;
 create or replace view marts.publish_log as
     select *, sha256 as content_sha256 from raw_ops.publications;
+create or replace table marts.source_refresh as
+    select
+        'stripe' as source, false as is_held_back, cast(null as timestamp) as held_back_as_of,
+        cast(null as varchar) as held_back_reason;
 create or replace table marts.action_decisions as
     select 'celebrate' as action, 'suppressed' as decision, 'no consent' as suppression_reason, true as is_open;
 create or replace table activation.act_customerio__events as

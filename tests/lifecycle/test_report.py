@@ -32,13 +32,13 @@ create table marts.channel_economics as
     select
         'content' as channel, 2976.4 as ltv, 2434.0 as ltv_low, 3685.0 as ltv_high, 422.0 as cac, 261.0 as cac_low,
         623.0 as cac_high, 7.05 as ltv_cac, 4.7 as ltv_cac_low, 12.3 as ltv_cac_high, 325 as ltv_n;
-create table marts.source_refresh as
+create or replace table marts.source_refresh as
     select 'stripe' as source, true as is_stale, timestamp '2026-10-31 06:00:00' as data_through_at;
 insert into raw_ops.publications (run_id, outcome, as_of, published_at, _dlt_load_id)
     values ('run-1', 'published', timestamp '2026-11-01 06:00:00', timestamp '2026-11-01 06:01:00', 'run-1');
-insert into raw_ops.gate_checks (check_id, run_id, outcome, severity, _dlt_load_id)
-    values ('a', 'run-1', 'pass', 'error', 'run-1'), ('b', 'run-1', 'fail', 'warn', 'run-1'),
-        ('c', 'run-0', 'pass', 'error', 'run-0');
+insert into raw_ops.gate_checks (result_id, run_id, outcome, severity, _dlt_load_id)
+    values ('a', 'run-1', 'pass', 'block', 'run-1'), ('b', 'run-1', 'warn', 'warn', 'run-1'),
+        ('c', 'run-0', 'pass', 'block', 'run-0'), ('d', 'run-1', 'quarantine', 'quarantine', 'run-1');
 create schema if not exists raw_stripe_staging;
 create table raw_stripe_staging.customers as select 1 as id;
 insert into raw_stripe.customers (id, _dlt_load_id) values ('cus_1', 'x');
@@ -74,7 +74,7 @@ def test_every_figure_comes_from_what_is_published(published: Places) -> None:
         "suppressed: no consent",
         "due now in act_customerio__events",
         "zendesk acknowledged",
-        "1 checks passed, 1 warn",
+        "1 checks passed, 1 warn, 1 set rows aside",
         "stale since 31 Oct 06:00",
         str(published.published_file),
         "lifecycle sandbox advance --days 1",

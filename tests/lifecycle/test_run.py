@@ -32,6 +32,7 @@ from lifecycle import (
     published_states,
     run,
     settings,
+    standing,
     verdicts,
 )
 from lifecycle.playbook import sheets
@@ -88,7 +89,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
 
     def send(text: Any) -> Any:
         played.alerts.append(text)
-        return "The team's chat was told."
+        return alerts.Sent(ok=True, sentence="The team was told.")
 
     monkeypatch.setattr(run.extract, "run", extract)
     monkeypatch.setattr(dbt, "start", start)
@@ -150,7 +151,7 @@ def test_a_shut_gate_publishes_nothing_alerts_and_exits_1(places: Places, progre
     stage.built.nodes.append(node("assert_mrr_adds_up", "fail", message="Got 7 results"))
     summary = whole(progress)
     assert summary.exit_code == 1
-    assert publish.current_version(places) == good.version
+    assert publish.current_version(places) == standing.name_again(good.version, summary.run_id)
     with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
         assert connection.execute("select count(*) from marts.customer_lifecycle").fetchone() == (200,)
     (alert,) = stage.alerts
@@ -161,13 +162,47 @@ def test_a_shut_gate_publishes_nothing_alerts_and_exits_1(places: Places, progre
     assert "assert_mrr_adds_up" in " ".join(summary.messages)
 
 
+def test_a_blocked_run_says_so_in_the_version_that_goes_on_serving(
+    places: Places, progress: Any, stage: Any, node: Any
+) -> None:
+    good = whole(progress)
+    fine, broken = list(stage.built.nodes), node("assert_mrr_adds_up", "fail", message="Got 7 results")
+
+    def asked(question: str) -> Any:
+        with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
+            return connection.execute(question).fetchall()
+
+    stage.customers = 999
+    stage.built.nodes[:] = [*fine, broken]
+    for _ in range(2):  # the second time, what is shown again was itself shown again
+        held = whole(progress)
+        assert asked("select count(*), max(mrr) from marts.customer_lifecycle") == [(200, 199)]
+        assert asked("select is_held_back, held_back_as_of from marts.source_refresh") == [(True, AS_OF)]
+        assert "assert_mrr_adds_up" in asked("select held_back_reason from marts.source_refresh")[0][0]
+        blocked = asked(f"select outcome, version from marts.publish_log where run_id = '{held.run_id}'")
+        assert blocked == [("blocked", publish.current_version(places))]
+        failed = f"select check_name from marts.gate_results where run_id = '{held.run_id}' and outcome = 'block'"
+        assert asked(failed) == [("assert_mrr_adds_up",)]
+        assert asked("select comment from duckdb_tables() where table_name = 'customer_lifecycle'") == [
+            ("One row per customer; it's the one.",)
+        ]
+        flat = places.published / "gate_results.parquet"
+        assert asked(f"select count(*) from '{flat}'") == asked("select count(*) from marts.gate_results")
+    assert standing.origin(publish.current_version(places)) == good.version
+    stage.built.nodes[:] = fine
+    better = whole(progress)
+    assert publish.current_version(places) == better.version
+    assert asked("select is_held_back from marts.source_refresh") == [(False,)]
+    assert [row[0] for row in log(places)] == ["published", "blocked", "blocked", "published"]
+
+
 def test_a_mart_that_shrank_since_the_last_version_is_not_published(places: Places, progress: Any, stage: Any) -> None:
     good = whole(progress)
     stage.customers = 150
     summary = whole(progress)
     assert summary.exit_code == 1
-    assert "customer_lifecycle keeps its rows (150 rows, the version that serves has 200)" in summary.messages[0]
-    assert publish.current_version(places) == good.version
+    assert "mart_keeps_rows customer_lifecycle (150 rows, the version that serves has 200)" in summary.messages[0]
+    assert standing.origin(publish.current_version(places)) == good.version
 
 
 def test_a_silo_that_is_down_is_said_the_others_are_published_and_it_exits_2(
@@ -177,8 +212,8 @@ def test_a_silo_that_is_down_is_said_the_others_are_published_and_it_exits_2(
     summary = whole(progress)
     assert summary.exit_code == 2
     assert publish.current_version(places) == summary.version
-    assert "stripe gave nothing: It does not answer." in stage.alerts[0]
-    assert [check.name for check in summary.verdict.warnings] == ["stripe answered"]
+    assert "stripe gave nothing: It does not answer" in stage.alerts[0]
+    assert [check.name for check in summary.verdict.warnings] == ["silo_answered stripe"]
 
 
 @pytest.mark.parametrize("trouble", [{"rejected": 1}, {"unknown": 1}, {"waiting": 1}, {"stopped": "401"}])

@@ -207,6 +207,10 @@ select
         when source <> 'product' then silo_through_at
         else {{ dbt.dateadd('second', '-p999_seconds', 'silo_through_at') }}
     end as data_is_final_until,
+    -- false in every build: a run that the gate holds back writes into the version that goes on serving
+    false as is_held_back,
+    cast(null as timestamp) as held_back_as_of,
+    cast(null as {{ dbt.type_string() }}) as held_back_reason,
     {{ as_of() }} as as_of,
     {{ data_through_at() }} as data_through_at,
     {{ definition_version() }} as definition_version

@@ -9,11 +9,14 @@ source as (
 )
 
 select
-    check_id,
+    result_id,
     run_id,
+    check_id,
     check_name,
+    subject,
     family,
     silo,
+    owner,
     severity,
     outcome,
     observed,

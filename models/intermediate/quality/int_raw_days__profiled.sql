@@ -1,0 +1,176 @@
+-- One row per raw table, day on which its rows came to be, column and measure: what the tables of the four silos look
+-- like, before anything is judged, repaired or set aside. Messages of the product are in int_event_days__profiled.
+-- Why it exists: a gate that asks for volume, gaps, drift, keys and parents table by table would read everything again
+-- for every question; this reads each table once, and all checks are arithmetic on it.
+-- Hazard: it reads the raw tables themselves, past staging. What staging sets aside or takes for a copy is the very
+-- thing that has to be seen here.
+
+{% set tables = [
+    {
+        'source': 'stripe', 'name': 'customers', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'created'], 'texts': ['id', 'email', 'name', 'currency'], 'words': ['name', 'email'],
+        'states': ['deleted'], 'kinds': ['currency'],
+    },
+    {
+        'source': 'stripe', 'name': 'subscriptions', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'customer', 'currency', 'created'], 'texts': ['customer', 'items', 'discounts'],
+        'numbers': ['start_date', 'billing_cycle_anchor'],
+        'later': ['canceled_at', 'ended_at', 'cancel_at', 'trial_end', 'pause_collection'], 'states': ['status'],
+        'kinds': ['currency', 'collection_method'], 'parents': {'customer': ['stripe', 'customers']},
+    },
+    {
+        'source': 'stripe', 'name': 'invoices', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'customer', 'currency', 'subtotal', 'total', 'created'],
+        'texts': ['customer', 'lines', 'parent', 'status_transitions'],
+        'numbers': ['subtotal', 'total', 'amount_due', 'period_start', 'period_end'],
+        'states': ['status'],
+        'kinds': {
+            'currency': 'currency', 'billing_reason': 'billing_reason',
+            'hour': quarter_of_day(unix_to_timestamp('created')),
+        },
+        'parents': {'customer': ['stripe', 'customers']},
+        'flags': {
+            'currency_is_not_the_customers': "concat_ws('|', customer, lower(currency)) not in ("
+            ~ "select concat_ws('|', owners.id, lower(owners.currency)) from " ~ source('stripe', 'customers')
+            ~ " as owners where owners.id is not null)",
+            'paid_with_a_rest': "status = 'paid' and amount_remaining > 0",
+            'parts_do_not_add_up': 'amount_paid + amount_remaining <> amount_due',
+        },
+    },
+    {
+        'source': 'stripe', 'name': 'refunds', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'amount', 'currency', 'created'], 'texts': ['charge'], 'numbers': ['amount'],
+        'states': ['status'], 'kinds': ['currency'],
+    },
+    {
+        'source': 'stripe', 'name': 'events', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'type', 'created'], 'texts': ['data'], 'kinds': ['type'],
+    },
+    {
+        'source': 'stripe', 'name': 'prices', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'product', 'currency', 'unit_amount', 'recurring'], 'numbers': ['unit_amount'],
+        'kinds': ['currency', 'type', 'active'],
+    },
+    {
+        'source': 'stripe', 'name': 'coupons', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'percent_off', 'amount_off', 'currency', 'duration', 'duration_in_months'],
+        'kinds': ['duration'],
+    },
+    {
+        'source': 'stripe', 'name': 'products', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'name'],
+    },
+    {
+        'source': 'zendesk', 'name': 'tickets', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
+        'texts': ['subject', 'metric_set', 'via', 'tags'],
+        'present': ['requester_id', 'organization_id', 'assignee_id'],
+        'words': ['subject'],
+        'states': ['status'],
+        'kinds': {'priority': 'priority', 'type': 'type', 'hour': quarter_of_day('created_at')},
+        'parents': {'requester_id': ['zendesk', 'users'], 'organization_id': ['zendesk', 'organizations']},
+        'flags': {'updated_before_created': 'updated_at < created_at'},
+    },
+    {
+        'source': 'zendesk', 'name': 'users', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
+        'texts': ['email', 'name'], 'present': ['organization_id'], 'words': ['name', 'email'],
+        'kinds': ['role', 'active', 'suspended'], 'parents': {'organization_id': ['zendesk', 'organizations']},
+    },
+    {
+        'source': 'zendesk', 'name': 'organizations', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
+        'texts': ['name', 'domain_names', 'external_id'], 'words': ['name'],
+    },
+    {
+        'source': 'zendesk', 'name': 'satisfaction_ratings', 'at': 'created_at', 'key': 'id',
+        'fixed': ['id', 'ticket_id', 'created_at'], 'kinds': ['score'],
+        'parents': {'ticket_id': ['zendesk', 'tickets']},
+    },
+    {
+        'source': 'bitrix24', 'name': 'deals', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'texts': ['title', 'uf_crm_account_id', 'utm_source', 'utm_campaign'], 'numbers': ['opportunity'],
+        'words': ['title'], 'states': ['stage_id', 'closed'],
+        'kinds': {
+            'category_id': 'category_id', 'currency_id': 'currency_id', 'source_id': 'source_id',
+            'hour': quarter_of_day('created_time'),
+        },
+        'parents': {'company_id': ['bitrix24', 'companies'], 'contact_id': ['bitrix24', 'contacts']},
+        'flags': {'updated_before_created': 'updated_time < created_time'},
+    },
+    {
+        'source': 'bitrix24', 'name': 'leads', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'texts': ['name', 'last_name', 'company_title', 'fm', 'utm_source', 'utm_campaign'],
+        'words': ['name', 'last_name', 'company_title'],
+        'states': ['stage_id'],
+        'kinds': {
+            'source_id': 'source_id', 'utm_source': 'utm_source',
+            'hour': quarter_of_day('created_time'),
+        },
+    },
+    {
+        'source': 'bitrix24', 'name': 'contacts', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'texts': ['name', 'last_name', 'fm', 'utm_source'], 'words': ['name', 'last_name'], 'kinds': ['source_id'],
+        'parents': {'company_id': ['bitrix24', 'companies']},
+    },
+    {
+        'source': 'bitrix24', 'name': 'companies', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'texts': ['title', 'fm'], 'words': ['title'], 'kinds': ['industry'],
+    },
+    {
+        'source': 'bitrix24', 'name': 'statuses', 'at': 'cast(null as timestamp)', 'key': 'id',
+        'fixed': ['id', 'entity_id', 'status_id', 'semantics'], 'texts': ['name'], 'kinds': ['semantics'],
+    },
+    {
+        'source': 'customerio', 'name': 'messages', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'type', 'campaign_id', 'customer_id', 'created'],
+        'texts': ['customer_id', 'recipient', 'subject', 'metrics'], 'present': ['campaign_id'], 'words': ['subject'],
+        'kinds': {
+            'type': 'type', 'hour': quarter_of_day(unix_to_timestamp('created')),
+        },
+        'parents': {'campaign_id': ['customerio', 'campaigns']},
+    },
+    {
+        'source': 'customerio', 'name': 'campaigns', 'at': unix_to_timestamp('created'), 'key': 'id',
+        'fixed': ['id', 'created'], 'texts': ['name', 'event_name'], 'states': ['state'], 'kinds': ['type'],
+    },
+    {
+        'source': 'customerio', 'name': 'unsubscribed', 'at': 'cast(null as timestamp)', 'key': 'id',
+        'texts': ['id', 'email'],
+    },
+    {'source': 'product', 'name': 'events', 'on': 'received_date'},
+    {
+        'source': 'spend', 'name': 'ad_spend', 'at': 'cast(spend_date as timestamp)', 'on': 'spend_date',
+        'key': "concat_ws('|', channel, campaign, platform, cost_type)",
+        'fixed': ['spend_date', 'channel', 'campaign', 'cost_type', 'currency', 'amount'], 'texts': ['campaign'],
+        'numbers': {
+            'amount': 'try_cast(amount as double)', 'impressions': 'impressions', 'clicks': 'clicks',
+        },
+        'kinds': ['channel', 'platform', 'cost_type', 'currency'],
+        'flags': {'more_clicks_than_impressions': 'clicks > impressions'},
+    },
+] %}
+
+with
+
+profiled as (
+
+    {% for table in tables %}
+    {{ profile_counts(table) }}
+    {% if table.kinds is defined or table.states is defined %}
+    union all
+    {{ profile_kinds(table) }}
+    {% endif %}
+    {% if not loop.last %}
+    union all
+    {% endif %}
+    {% endfor %}
+
+)
+
+select
+    source_name,
+    table_name,
+    profile_date,
+    column_name,
+    measure,
+    category,
+    reading
+from profiled
