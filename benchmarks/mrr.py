@@ -269,12 +269,12 @@ def rates() -> dict[tuple[str, str], Fraction]:
 def measure(arguments: argparse.Namespace) -> list[Figure]:
     """Compare month by month; the bar is not one cent of difference."""
     if arguments.data_dir and arguments.url:
-        return _compare(arguments.data_dir, arguments.url)
+        return compare(arguments.data_dir, arguments.url)
     if arguments.data_dir:
         job = Job(arguments.data_dir.resolve())
         try:
             job.up()
-            return _compare(job.data_dir, job.url)
+            return compare(job.data_dir, job.url)
         finally:
             job.down()
     with tempfile.TemporaryDirectory() as folder:
@@ -282,7 +282,7 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         try:
             job.up()
             job.ask("run")
-            return _compare(job.data_dir, job.url)
+            return compare(job.data_dir, job.url)
         finally:
             job.down()
 
@@ -309,7 +309,8 @@ class Close:
         return any(amount > 0 for amount in self.balances.get(customer, {}).values())
 
 
-def _compare(data_dir: Path, url: str) -> list[Figure]:
+def compare(data_dir: Path, url: str) -> list[Figure]:
+    """What is published against the objects served at `url`, for the last twelve months or as many as there are."""
     with duckdb.connect(str(data_dir / "published" / "lifecycle.duckdb"), read_only=True) as published:
         as_of = published.execute("select max(as_of) from marts.publish_log").fetchall()[0][0].replace(tzinfo=UTC)
         owner: dict[str, str] = dict(
@@ -325,7 +326,7 @@ def _compare(data_dir: Path, url: str) -> list[Figure]:
     usd = rates()
     closes = _closes(subscriptions, prices, owner, as_of)
     figures = []
-    for index in range(len(closes) - 1, len(closes) - 13, -1):
+    for index in range(len(closes) - 1, max(len(closes) - 13, -1), -1):
         month = closes[index].month
         bridge = _bridge(closes[: index + 1], usd)
         theirs = Decimal(bridge["closing"]) / 100

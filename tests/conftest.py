@@ -1,11 +1,37 @@
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
+
+# files of `end_to_end/` by how many builds of the whole project they wait for
+LONGEST = ("test_interrupted.py", "test_forget.py", "test_main_job.py", "test_bad_input.py")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector need not walk it (dbt and dlt are big) again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first: with two processes, neither is left alone with an end-to-end test while the other is done."""
-    items.sort(key=lambda item: item.get_closest_marker("end_to_end") is None)
+    """The longest first: no process is left alone with an end-to-end test while the others are done."""
+    items.sort(key=_place)
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for all processes of a test session."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if own.name.startswith("popen-") else own
+
+
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("end_to_end") is None:
+        return len(LONGEST) + 1
+    return LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)

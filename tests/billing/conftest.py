@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.billing import stories
-
-if TYPE_CHECKING:
-    from tests.warehouse import Warehouse
+from tests.shared import made_once
+from tests.warehouse import Warehouse
 
 
 @pytest.fixture(scope="session")
-def told_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+def told_warehouse(common: Path) -> Warehouse:
     """Every story of `vectors.yml`, loaded and built once for the session. To be copied, not changed."""
-    return stories.built(tmp_path_factory.mktemp("vectors"))
+    return Warehouse(made_once(common / "vectors", stories.built))

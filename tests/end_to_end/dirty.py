@@ -77,6 +77,11 @@ RECORDS = (
 )
 
 
+def is_bad(key: object) -> bool:
+    """Whether an object of Stripe is one of these."""
+    return str(key).startswith("bad_")
+
+
 def spoil_documents(data_dir: Path) -> None:
     """Put every bad record into a world that was never served."""
     store = Store(data_dir / "sandbox" / "silos.sqlite")

@@ -10,11 +10,14 @@ import pytest
 
 from benchmarks.job import Job
 
+from .conftest import MODELS_ONLY
+
 pytestmark = pytest.mark.end_to_end
 
 
 def test_a_silo_that_never_answered_shuts_the_gate(fresh: Callable[[], Job]) -> None:
     job = fresh()
+    job.more_environment |= MODELS_ONLY
     job.ask("sandbox", "faults", json.dumps([{"vendor": "stripe", "kind": "silo_down"}]))
     answer = job.ask("run", expect=1)
     assert answer["version"] is None

@@ -16,6 +16,8 @@ import pytest
 from benchmarks.job import Job
 from lifecycle import hyper
 
+from .conftest import MODELS_ONLY
+
 pytestmark = pytest.mark.end_to_end
 
 TOTALS = """
@@ -135,6 +137,7 @@ def test_a_forgotten_person_leaves_no_trace_no_gap_and_does_not_come_back(ran: C
     # (nor are there earlier versions: a warehouse that lost its memory of closed months may not follow one that has it)
     (job.data_dir / "warehouse.duckdb").unlink()
     shutil.rmtree(published.parent)
+    job.more_environment = MODELS_ONLY
     again = job.ask("run")
     assert again["exit_code"] == 0, again["messages"]
     assert found_in(job, tokens) == []

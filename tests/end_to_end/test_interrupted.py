@@ -1,13 +1,13 @@
-"""A run that is killed, whenever that happens, and run again ends where an undisturbed run ends."""
+"""A job that is killed, in whichever step, and started again ends where an undisturbed one ends, and then rests.
+
+The cheap version of the benchmark kills, which kills whole runs only, ten or as many as it is told.
+"""
 
 from __future__ import annotations
 
-import os
+import json
 import random
-import signal
-import sqlite3
 import subprocess
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,48 +15,76 @@ import pytest
 import requests
 
 from benchmarks.job import Job
+from benchmarks.kills import delivered, kill_after, published_numbers, repeats
 
-from .conftest import SECONDS, published_numbers
+from .conftest import BEGINNINGS, MODELS_ONLY, SECONDS, received
 
 pytestmark = pytest.mark.end_to_end
 
-KILLS = 10
+# in which step `lifecycle run` is killed, one run each, and within which part of the time that the step took (a run is
+# faster beside less other work); then `publish` and `sync`, which do the last steps alone: no kill there costs a build
+RUNS = (
+    ("ingest", 0.9, {}),
+    ("ingest", 0.9, {}),
+    ("build", 0.6, {}),
+    ("publish", 0.9, MODELS_ONLY),
+)
+PUBLICATIONS, DELIVERIES = 2, 4
+# so that a kill finds some deliveries made, some on their way and some not begun
+SLOW = [
+    {"vendor": vendor, "kind": "slow_body", "method": "POST", "seconds": 0.3}
+    for vendor in ("customerio/track", "bitrix24", "make", "zendesk")
+]
 
 
-def test_ten_kills_lose_no_action_and_change_no_number(after_first_run: Path, fresh: Callable[[], Job]) -> None:
-    seconds = float((after_first_run / SECONDS).read_text())
-    killed = fresh()
+@pytest.fixture(scope="module")
+def killed(after_first_run: Path, fresh: Callable[[], Job]) -> Job:
+    """A job that had never run, killed ten times; then what was left to do was done."""
+    seconds = json.loads((after_first_run / SECONDS).read_text())
+    job = fresh()
     moments = random.Random(20261101)
-    reached = Counter[str]()
-    for _ in range(KILLS):
-        process = killed.start("run", "--json")
-        try:
-            process.wait(timeout=moments.uniform(0.05, 0.8) * seconds)
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            reached["killed"] += 1
-        process.communicate()
-    assert reached["killed"] >= KILLS // 2, "most kills should hit a run at work"
+    job.ask("sandbox", "faults", json.dumps(SLOW))
+    dead = []
+    for step, part, environment in RUNS:
+        job.more_environment = environment
+        dead.append(dies(job.start("run"), moments.uniform(0.05, part) * seconds[step], after=BEGINNINGS[step]))
+    job.more_environment = {}
+    dead += [dies(job.start("publish"), moments.uniform(0.1, 0.7) * seconds["publish"]) for _ in range(PUBLICATIONS)]
+    job.ask("publish")
+    for _ in range(DELIVERIES):
+        process, before = job.start("sync", "--json"), len(received(job))
+        arrivals = moments.randint(1, 6)
+        while process.poll() is None and len(received(job)) < before + arrivals:
+            requests.get(f"{job.url}/_sandbox/clock", timeout=30)
+        dead.append(dies(process, 0))
+    job.ask("sandbox", "faults", "--clear")
+    job.ask("sync")
+    assert len(dead) == 10
+    assert sum(dead) >= 7, "the kills should hit a job at work"
+    return job
 
-    killed.ask("run")
+
+def test_ten_kills_lose_no_action_and_change_no_number(killed: Job, after_first_run: Path) -> None:
     assert published_numbers(killed.data_dir) == published_numbers(after_first_run)
     assert delivered(killed.data_dir) == delivered(after_first_run), "an action was lost"
     assert repeats(killed) == [], "an action took effect twice"
 
 
-def delivered(data_dir: Path) -> set[str]:
-    with sqlite3.connect(data_dir / "ledger.sqlite") as ledger:
-        return {row[0] for row in ledger.execute("select action_id from deliveries where state = 'acknowledged'")}
+def test_running_it_again_delivers_nothing_and_changes_no_number(killed: Job, after_first_run: Path) -> None:
+    inbox = received(killed)
+    killed.more_environment = MODELS_ONLY
+    again = killed.ask("run")
+    assert again["exit_code"] == 0, again["messages"]
+    assert sum(tally["acknowledged"] for tally in again["destinations"]) == 0
+    assert received(killed) == inbox
+    assert published_numbers(killed.data_dir) == published_numbers(after_first_run)
 
 
-def repeats(job: Job) -> list[str]:
-    """Tickets that exist twice at the desk for one action."""
-    tickets = requests.get(
-        f"{job.url}/zendesk/api/v2/incremental/tickets/cursor.json",
-        params={"start_time": 1, "per_page": 1000},
-        auth=("ops@sandbox.example/token", "sandbox-zendesk-token"),
-        timeout=30,
-    )
-    tickets.raise_for_status()
-    ours = Counter(ticket["external_id"] for ticket in tickets.json()["tickets"] if ticket["external_id"])
-    return [action_id for action_id, number in ours.items() if number > 1]
+def dies(process: subprocess.Popen[str], seconds: float, after: str = "") -> bool:
+    """Kill a command some seconds after it has said that a step begins; whether it was still at work."""
+    assert process.stderr is not None
+    if after:
+        for line in process.stderr:
+            if after in line:
+                break
+    return kill_after(process, seconds)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.kills import published_numbers
 from tests.warehouse import Warehouse, manifest
-
-from .conftest import published_numbers
 
 pytestmark = pytest.mark.end_to_end
 
