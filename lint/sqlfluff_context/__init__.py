@@ -6,7 +6,11 @@ call of its own name on its first argument: `json_text(context)`. A list renders
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+
+# every process that lints loads this; the collector walks their big trees for a fifth of the time and finds nothing
+gc.set_threshold(200_000, 50, 100)
 
 
 def _sql(argument: object) -> str:
