@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# three, on two processors: the one that waits for a vendor or the disk leaves its turn to another
+XDIST := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev run stop test lint types all-tests pytest dbt-test end-to-end lock clean
@@ -39,7 +41,7 @@ test: install-dev ## everything that must hold before a change lands
 
 # beside lint and types, which fill the time in which the end-to-end tests wait for vendors
 all-tests: install-dev
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(XDIST)
 
 lint: install-dev ## ruff and sqlfluff
 	$(BIN)/ruff check .
@@ -50,13 +52,13 @@ types: install-dev ## mypy, strict
 	$(BIN)/mypy
 
 pytest: install-dev ## Python tests, without the end-to-end run
-	$(BIN)/pytest -m "not end_to_end" -n 2 --dist loadscope
+	$(BIN)/pytest -m "not end_to_end" $(XDIST)
 
 dbt-test: install-dev ## dbt build with every test, then every unit test, on a small world of its own
 	$(BIN)/pytest tests/end_to_end/test_models.py
 
 end-to-end: install-dev ## the main job against the sandbox, with faults, kills and a day's advance
-	$(BIN)/pytest -m end_to_end -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m end_to_end $(XDIST)
 
 lock: ## recompile the lock files (needs uv)
 	uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-header --no-annotate -o requirements-dev.lock
