@@ -34,6 +34,7 @@ import duckdb
 from benchmarks.gate_project import Project
 from benchmarks.gate_scenarios import DEFECTS, VARIATIONS, Scenario, filled
 from benchmarks.job import Job
+from ingest.tables import create_missing
 from lifecycle import dbt, gate, gate_catalogue, gate_readings
 
 if TYPE_CHECKING:
@@ -115,6 +116,8 @@ def unchanged(warehouse: Path, folder: Path) -> Day:
     copy = folder / "unchanged" / "warehouse.duckdb"
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(warehouse, copy)
+    with duckdb.connect(str(copy)) as connection:
+        create_missing(connection)  # a world that was kept may be older than the project
     project = Project.read(copy)
     with duckdb.connect(str(copy), config={"threads": 1}) as connection:
         (as_of,) = connection.execute("select max(as_of) from raw_ops.runs").fetchone() or (None,)
@@ -239,12 +242,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = time.perf_counter() - began
         day = unchanged(warehouse, Path(name))
         wanted = [each for each in [*DEFECTS, *VARIATIONS] if given.only in each.name]
-        answers = []
+        rows = []
         with ProcessPoolExecutor(given.workers, initializer=_begin, initargs=(day, given.depth)) as pool:
-            for found in pool.map(_work, wanted):
-                answers.append(found)
-                print(f"{len(answers)} of {len(wanted)}: {found.name}, {found.seconds:.1f} s", file=sys.stderr)  # noqa: T201
-    rows = [_row(day, scenario, found) for scenario, found in zip(wanted, answers, strict=True)]
+            for scenario, found in zip(wanted, pool.map(_work, wanted), strict=True):
+                rows.append(_row(day, scenario, found))
+                print(f"{len(rows)} of {len(wanted)}: {_line(rows[-1])}", file=sys.stderr)  # noqa: T201
     seconds = time.perf_counter() - began
     return _report(rows, sorted(day.failing), made, seconds, is_whole=not given.only, as_json=given.json)
 
@@ -264,10 +266,17 @@ def _row(day: Day, scenario: Scenario, found: Judged) -> dict[str, Any]:
         "is_clean": scenario.is_clean,
         "verdict": verdict,
         "named_by": named,
+        "also": sorted(set(found.failing) - set(named)),
         "changed_marts": found.changed,
         "seconds": round(found.seconds, 2),
         "says": next((found.failing[check][1] for check in named if found.failing[check][1]), ""),
     }
+
+
+def _line(row: dict[str, Any]) -> str:
+    checks = ", ".join(row["named_by"][:3]) + (" ..." if len(row["named_by"]) > 3 else "")
+    marts = "" if row["changed_marts"] is None else f"{len(row['changed_marts'])} marts"
+    return f"{row['verdict']:<9}{row['scenario']:<52}{marts:>9}  {checks or ', '.join(row['also'][:3])}"
 
 
 def _report(
@@ -298,9 +307,7 @@ def _report(
         print(json.dumps({"summary": summary, "scenarios": rows}))  # noqa: T201
     else:
         for row in rows:
-            checks = ", ".join(row["named_by"][:3]) + (" ..." if len(row["named_by"]) > 3 else "")
-            marts = "" if row["changed_marts"] is None else f"{len(row['changed_marts'])} marts"
-            print(f"{row['verdict']:<9}{row['scenario']:<52}{marts:>9}  {checks}")  # noqa: T201
+            print(_line(row))  # noqa: T201
         print("\n".join(f"{name.replace('_', ' '):<24}{value}" for name, value in summary.items()))  # noqa: T201
     return 0 if holds else 1
 
