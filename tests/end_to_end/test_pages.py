@@ -140,16 +140,6 @@ def shown(job: Job) -> dict[str, Shown]:
             """,
         ),
         (
-            "executive",
-            "renewals",
-            """
-            select count(*), sum(mrr), coalesce(sum(mrr) filter (where is_in_danger), 0)
-            from marts.customer_lifecycle
-            where mrr > 0 and days_to_renewal between 0 and 90 and billing_interval = 'year'
-            group by date_trunc('month', renewal_on) order by date_trunc('month', renewal_on)
-            """,
-        ),
-        (
             "success",
             "at-risk",
             """
