@@ -22,6 +22,7 @@ from lifecycle.explain import explain_app
 from lifecycle.explore import explore_command
 from lifecycle.forget.command import forget_command
 from lifecycle.going_live import go_live_app
+from lifecycle.simulate import simulate_command
 from lifecycle.watch import watch
 from sandbox.world.parameters import WorldParameters
 
@@ -46,6 +47,7 @@ app.command("forget")(forget_command)
 app.command("docs")(docs_command)
 app.command("doctor")(doctor)
 app.command("watch")(watch)
+app.command("simulate")(simulate_command)
 delivery.register(app)
 
 FAULT = '{"vendor": "stripe", "kind": "silo_down"}'
