@@ -130,7 +130,7 @@ def judged(day: Day, scenario: Scenario, depth: str) -> Judged:
     """Plant it, build what depends on it, and ask the gate. `depth` is raw, needed or whole."""
     began = time.perf_counter()
     found = Judged(scenario.name)
-    steps = day.project.downstream(scenario.tables)
+    steps = day.project.downstream(scenario.tables) if scenario.tables else day.project.steps
     counts = {mart: rows for mart, (rows, _) in day.marts.items()}
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "warehouse.duckdb"

@@ -129,6 +129,8 @@ GARBLED = (
     f"insert into {CUSTOMERS} (id, name, email, currency, created, _dlt_load_id)"
     f" select 'cus_n' || n, 'SociÃ©tÃ© ' || n, 'x@example.com', 'usd', {UNIX} + 60 * n, '1' from range(12) as r(n)"
 )
+# ids of one length, and only what they begin with tells them apart
+SAME_LENGTHS_SWAPPED = "user_id = 'acc' || substr(user_id, 4), group_id = 'usr' || substr(group_id, 4)"
 BAD_DAYS = [
     ("volume_of_a_day", "product.events", gone(EVENTS, f"{NEW_EVENTS} and hash(message_id) % 2 = 0")),
     ("volume_of_a_day", "product.events", gone(EVENTS, NEW_EVENTS)),
@@ -136,6 +138,7 @@ BAD_DAYS = [
     ("volume_of_a_day", "spend.ad_spend", gone(SPEND, NEW_SPEND)),
     ("repeated_rows", "spend.ad_spend", SPEND_TWICE),
     ("length_of_texts", "product.events", changed(EVENTS, "user_id = group_id, group_id = user_id", NEW_EVENTS)),
+    ("labels", "product.events", changed(EVENTS, SAME_LENGTHS_SWAPPED, NEW_EVENTS)),
     ("missing_values", "product.events", changed(EVENTS, "group_id = null", f"{NEW_EVENTS} and user_id like '%1'")),
     ("labels", "product.events", changed(EVENTS, "event = 'doc_edit'", f"{NEW_EVENTS} and event = 'document_edited'")),
     ("odd_rows", "product.events", changed(EVENTS, "timestamp = timestamp - interval 3 hour", NEW_EVENTS)),

@@ -36,6 +36,8 @@ and received_date >= (
     'present': ['timestamp', 'sent_at'],
     'kinds': {
         'event': "coalesce(event, type)", 'product': 'product', 'hour': quarter_of_day('timestamp'),
+        'user_prefix': "case when user_id like '%#_%' escape '#' then split_part(user_id, '_', 1) end",
+        'account_prefix': "case when group_id like '%#_%' escape '#' then split_part(group_id, '_', 1) end",
     },
     'flags': {
         'off_by_an_hour': "abs(epoch(received_at) - epoch(timestamp)) > 3300",

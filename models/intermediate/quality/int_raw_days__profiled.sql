@@ -62,8 +62,8 @@
     },
     {
         'source': 'zendesk', 'name': 'tickets', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
-        'texts': ['subject', 'metric_set', 'via', 'tags'],
-        'present': ['requester_id', 'organization_id', 'assignee_id'],
+        'texts': ['metric_set'],
+        'present': ['requester_id', 'organization_id', 'assignee_id', 'subject', 'via', 'tags'],
         'words': ['subject'],
         'states': ['status'],
         'kinds': {'priority': 'priority', 'type': 'type', 'hour': quarter_of_day('created_at')},
