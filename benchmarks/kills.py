@@ -29,7 +29,7 @@ from benchmarks.figures import Figure, main
 from benchmarks.job import Job
 
 # what differs from run to run by its nature: the log of runs, of their checks, and of when which silo was read
-VOLATILE = frozenset({"publish_log", "gate_results", "source_refresh"})
+VOLATILE = frozenset({"publish_log", "gate_results", "quality_findings", "source_refresh"})
 # every column but the name that a run draws for itself
 NAMED = "columns(lambda name: name <> 'run_id')"
 

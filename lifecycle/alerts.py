@@ -162,7 +162,8 @@ def _secrets() -> set[str]:
                 with contextlib.suppress(settings.ConfigurationError):
                     found.add(settings.Setting(f"sources.{source}.{each.name}", is_secret=True).find() or "")
     parts = {part for secret in found if "://" in secret for part in re.split(r"[/?&=]", secret)[3:]}
-    return {each for each in found | parts if len(each) >= 8}
+    # a path may hold the vendor's name, which every sentence about the vendor needs
+    return {each for each in found | parts if len(each) >= 8} - {*configuration.SOURCE_SETTINGS, *settings.DESTINATIONS}
 
 
 def _listed(mark: str, texts: list[str]) -> list[str]:

@@ -19,6 +19,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(100_000, 20, 50)
 
 
+def pytest_unconfigure() -> None:
+    """Extension modules (DuckDB's among them) call what is left at the end a leak."""
+    gc.unfreeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first: no process is left alone with an end-to-end test while the others are done."""
     items.sort(key=_place)

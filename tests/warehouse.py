@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.artifacts.resources.types import NodeType
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
@@ -118,6 +119,8 @@ def _invoke(parsed: Manifest | None, warehouse: Path | None, arguments: list[str
         if result.status in ("error", "fail", "runtime error")
     ]
     assert done.success, "\n".join(failed) or str(done.exception)
+    if hasattr(done.result, "results"):  # what runs before the first node is nobody's result
+        done.result.results = [each for each in done.result.results if each.node.resource_type != NodeType.Operation]
     return done.result
 
 

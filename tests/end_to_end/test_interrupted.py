@@ -11,6 +11,7 @@ import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,13 +73,18 @@ def test_ten_kills_lose_no_action_and_change_no_number(killed: Job, after_first_
 
 
 def test_running_it_again_delivers_nothing_and_changes_no_number(killed: Job, after_first_run: Path) -> None:
-    inbox = received(killed)
+    inbox = sent_away(killed)
     killed.more_environment = MODELS_ONLY
     again = killed.ask("run")
     assert again["exit_code"] == 0, again["messages"]
     assert sum(tally["acknowledged"] for tally in again["destinations"]) == 0
-    assert received(killed) == inbox
+    assert sent_away(killed) == inbox
     assert published_numbers(killed.data_dir) == published_numbers(after_first_run)
+
+
+def sent_away(job: Job) -> list[dict[str, Any]]:
+    """What the destinations of actions got: the team's chat may be told of what the gate flagged."""
+    return [each for each in received(job) if each["vendor"] != "chat"]
 
 
 def dies(process: subprocess.Popen[str], seconds: float, after: str = "") -> bool:

@@ -156,6 +156,11 @@ def test_a_sentence_without_secrets_stays_as_it_is() -> None:
     assert alerts.hide(text) == text
 
 
+def test_a_vendors_name_in_its_own_address_is_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__BITRIX24__WEBHOOK_URL", "http://127.0.0.1:8411/bitrix24/rest/1/averysecretword")
+    assert alerts.hide("bitrix24.deals of averysecretword") == "bitrix24.deals of ***"
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [

@@ -196,6 +196,16 @@ def test_an_ordinary_day_with_news_passes(company: Company, statement: str) -> N
     assert company.failing(statement, published=True) == set()
 
 
+def test_what_comes_on_the_same_day_of_every_month_is_no_news(company: Company) -> None:
+    """Salaries without a campaign, on a Tuesday, a Thursday and the last day, which is a Sunday."""
+    salaries = (
+        f"insert into {SPEND} (spend_date, channel, cost_type, currency, amount, file_name, line_number, _dlt_load_id)"
+        f" select date '{DAY}' - to_months(m), 'content', 'salary', 'USD', '900', 'f', 100 + n, '1'"
+        " from range(3) as a(m), range(10) as b(n)"
+    )
+    assert company.failing(salaries) == set()
+
+
 def test_a_blocked_day_does_not_become_usual(company: Company) -> None:
     """What no publication showed stays new, however many runs looked at it."""
     halved = gone(EVENTS, f"received_date >= date '{DAY}' - 3 and hash(message_id) % 2 = 0")

@@ -13,6 +13,7 @@ import pytest
 from tests.warehouse import Warehouse
 
 MONDAY = dt.date(2026, 1, 5)
+FIRST_SIGHT = dt.time(8, 45)
 DAYS = 190
 AS_OF = dt.datetime(2026, 7, 16, 6)  # noqa: DTZ001 - the warehouse keeps naive UTC
 FREQUENCY = [("dormant", 0, 0), ("light", 1, 1), ("regular", 4, 3), ("frequent", 12, 10), ("daily", 20, 17)]
@@ -24,7 +25,7 @@ Stay = tuple[dt.datetime, str]
 
 def follow(use: list[Use], known_since: dt.date) -> list[Stay]:
     """Every Monday look back at 28 dates: rise to the band reached, fall only below the held band's threshold."""
-    stays: list[Stay] = [(dt.datetime.combine(known_since, dt.time()), "new")]
+    stays: list[Stay] = [(dt.datetime.combine(known_since, FIRST_SIGHT), "new")]
     held = {"frequency": 0, "duration": 0}
     dominant: str | None = None
     top_before: str | None = None
@@ -121,7 +122,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Warehouse, dict[str
             from use;
             create table intermediate.int_identities__resolved as
             select 'product' as source_system, 'account' as source_record_type, customer_id as source_record_id,
-                customer_id, cast(known_since as timestamp) as first_seen_at
+                customer_id, cast(known_since as timestamp) + interval (525) minute as first_seen_at
             from known;
             create table seeds.usage_cohort_bands as select '1' as rule_version, 'esign' as product, * from bands
             """

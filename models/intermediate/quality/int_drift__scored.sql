@@ -248,14 +248,14 @@ monthly as (
     select
         strays.*,
         case
-            when abs(month_before.observed - month_before.expected) > month_before.width
+            -- strayed by today's width: a Sunday's may be a tenth of a Thursday's
+            when abs(month_before.observed - month_before.expected) > strays.width
                 then
                     least(
                         abs(strays.observed - strays.expected) / strays.width,
                         abs(
-                            (strays.observed - strays.expected) / strays.width
-                            - (month_before.observed - month_before.expected) / month_before.width
-                        )
+                            (strays.observed - strays.expected) - (month_before.observed - month_before.expected)
+                        ) / greatest(strays.width, month_before.width)
                     )
             else abs(strays.observed - strays.expected) / strays.width
         end as score

@@ -7,7 +7,7 @@
 -- it is in between, so its position is that of the last Monday that moved it, which one running maximum finds. No
 -- recursion, and weeks in which nobody did anything cost nothing: a stay goes on until a row ends it.
 -- Hazard: until the first Monday after a customer became known the cohort is 'new', because four weeks that the
--- customer did not have cannot be judged.
+-- customer did not have cannot be judged; that stay alone begins at the instant of the first sight.
 
 {% set levels = [2, 3, 4, 5] %}
 {% set rule_version = var('usage_rule_version', '1') %}
@@ -31,7 +31,6 @@ actor_usage as (
 identities as (
 
     select * from {{ ref('int_identities__resolved') }}
-    where source_system = 'product'
 
 ),
 
@@ -78,12 +77,23 @@ sightings as (
         customer_id,
         cast(first_seen_at as date) as seen_on
     from identities
-    where source_record_type = 'account' and first_seen_at < {{ as_of() }}
+    where source_system = 'product' and source_record_type = 'account' and first_seen_at < {{ as_of() }}
     union all
     select
         customer_id,
         usage_date as seen_on
     from usage
+
+),
+
+-- no stay may begin before there was anybody: on the day of the first sight midnight is too early
+first_sights as (
+
+    select
+        customer_id,
+        min(first_seen_at) as first_seen_at
+    from identities
+    group by customer_id
 
 ),
 
@@ -105,9 +115,11 @@ units as (
     select
         known.customer_id,
         known.known_since,
+        greatest(cast(known.known_since as timestamp), first_sights.first_seen_at) as known_at,
         thresholds.product,
         known.customer_number * 16 + thresholds.product_number as unit
     from known
+    inner join first_sights on known.customer_id = first_sights.customer_id
     cross join thresholds
 
 ),
@@ -183,7 +195,8 @@ weekly as (
     from actor_usage
     inner join identities
         on
-            actor_usage.source_record_type = identities.source_record_type
+            identities.source_system = 'product'
+            and actor_usage.source_record_type = identities.source_record_type
             and actor_usage.source_record_id = identities.source_record_id
     inner join known on identities.customer_id = known.customer_id
     inner join families
@@ -318,7 +331,7 @@ with_start as (
     select
         unit,
         unit % 16 as product_number,
-        cast(known_since as timestamp) as entered_at,
+        known_at as entered_at,
         null as l28,
         null as minutes_per_active_day,
         null as top_family_share,
