@@ -119,9 +119,10 @@ def _invoke(parsed: Manifest | None, warehouse: Path | None, arguments: list[str
         if result.status in ("error", "fail", "runtime error")
     ]
     assert done.success, "\n".join(failed) or str(done.exception)
-    if hasattr(done.result, "results"):  # what runs before the first node is nobody's result
-        done.result.results = [each for each in done.result.results if each.node.resource_type != NodeType.Operation]
-    return done.result
+    found: Any = done.result
+    if hasattr(found, "results"):  # what runs before the first node is nobody's result
+        found.results = [each for each in found.results if each.node.resource_type != NodeType.Operation]
+    return found
 
 
 @contextlib.contextmanager
