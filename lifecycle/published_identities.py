@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.remembering import replace_instant
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -61,12 +63,4 @@ def remember(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: datetime
     To be called before the version is shown: an id that somebody saw must have been noted, one that nobody saw does no
     harm.
     """
-    connection.execute("begin transaction")
-    try:
-        connection.execute(_FORGET_THIS_INSTANT, {"as_of": as_of})
-        row = connection.execute(_APPEND, {"as_of": as_of, "run_id": run_id}).fetchone()
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    return int(row[0]) if row else 0
+    return replace_instant(connection, _FORGET_THIS_INSTANT, _APPEND, run_id=run_id, as_of=as_of)

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.remembering import replace_instant
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -43,12 +45,4 @@ def remember(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: datetime
     `connection` is the warehouse's, after the build that is published. Calling it again for the same instant changes
     nothing.
     """
-    connection.execute("begin transaction")
-    try:
-        connection.execute(_FORGET_THIS_INSTANT, {"as_of": as_of})
-        row = connection.execute(_APPEND, {"as_of": as_of, "run_id": run_id}).fetchone()
-        connection.execute("commit")
-    except BaseException:
-        connection.execute("rollback")
-        raise
-    return int(row[0]) if row else 0
+    return replace_instant(connection, _FORGET_THIS_INSTANT, _APPEND, run_id=run_id, as_of=as_of)
