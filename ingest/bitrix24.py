@@ -31,6 +31,7 @@ from ingest import configuration, contracts, guards
 from ingest.errors import ImplausibleAnswerError
 from ingest.extraction import Extraction
 from ingest.http import Pace, Refusal, Retry, VendorSession, Verdict, error_code, judge_by_status
+from ingest.rest import up_to_last_id
 
 TABLES = contracts.load("bitrix24")
 ENTITY_TYPES = {"leads": 1, "deals": 2, "contacts": 3, "companies": 4}
@@ -261,19 +262,23 @@ class Portal:
             results = self._batch(commands).get("result")
             for number in range(count):
                 records = _items_of(results, f"p{number}", name)
-                if records:
-                    yield records
                 if len(records) < PAGE:
+                    yield from [records] if records else []
                     return
-                next_id = records[-1].get("id")
-                if not isinstance(next_id, int) or next_id <= last_id:
+                kept, next_id = up_to_last_id(records, int)
+                if next_id is None or next_id <= last_id:
                     raise ImplausibleAnswerError(f"Bitrix24 lists {name} and does not get further than id {last_id}.")
                 last_id = next_id
+                yield kept
+                if len(kept) < PAGE:
+                    # the commands behind it went on from a record without an id
+                    break
             left -= count * PAGE
 
     def ids(self, name: str, expected: int) -> set[int]:
         """The ids of all items of a type."""
-        found = {record["id"] for records in self.pages(name, {}, expected, select="id") for record in records}
+        pages = self.pages(name, {}, expected, select="id")
+        found = {record["id"] for records in pages for record in records if isinstance(record.get("id"), int)}
         guards.require_total(name, len(found), expected, slack=COUNT_SLACK)
         return found
 

@@ -32,8 +32,8 @@ from dlt.sources.rest_api import rest_api_resources
 from ingest import configuration, contracts, guards
 from ingest.errors import ImplausibleAnswerError, VendorRefusalError
 from ingest.extraction import Extraction
-from ingest.http import Pace, Refusal, Retry, VendorSession, Verdict, error_code, judge_by_status
-from ingest.rest import LastIdPaginator, TypedPages
+from ingest.http import Pace, Refusal, Retry, VendorSession, Verdict, Waiting, error_code, judge_by_status, retry_after
+from ingest.rest import LastIdPaginator, TypedPages, up_to_last_id
 
 TABLES = contracts.load("stripe")
 API_VERSION = "2025-03-31.basil"
@@ -42,6 +42,8 @@ PAGE = 100
 PARALLEL = 4
 # nothing in this API is older (1 January 2010)
 EARLIEST = 1_262_304_000
+# or newer (1 January 2100)
+LATEST = 4_102_444_800
 EVENTS_KEPT = dt.timedelta(days=29).total_seconds()
 # events that became visible late are looked for this far behind the cursor, in seconds
 LAG = 3600.0
@@ -69,15 +71,17 @@ Page = tuple[list[Record], str]
 
 
 def judge(response: requests.Response, body: Any) -> Verdict:
-    """Stripe's signals: `Stripe-Should-Retry` where it is given; 429 never names a time."""
+    """Stripe's signals: `Stripe-Should-Retry` where it is given; it names no time itself, what stands before it may."""
     should_retry = response.headers.get("Stripe-Should-Retry")
+    after = retry_after(response)
     if response.status_code >= 300 and should_retry == "true":
-        return Retry(f"answers HTTP {response.status_code}{error_code(body)}", limited=response.status_code == 429)
+        limited = response.status_code == 429
+        return Retry(f"answers HTTP {response.status_code}{error_code(body)}", after, limited=limited)
     if response.status_code not in (401, 403) and should_retry == "false" and response.status_code >= 300:
         return Refusal(f"refuses the request with HTTP {response.status_code}{error_code(body)}")
     if response.status_code == 429:
         reason = response.headers.get("Stripe-Rate-Limited-Reason", "rate")
-        return Retry(f"asks for fewer requests (HTTP 429, {reason})", limited=True)
+        return Retry(f"asks for fewer requests (HTTP 429, {reason})", after, limited=True)
     return judge_by_status(response, body)
 
 
@@ -92,7 +96,7 @@ def stripe(extraction: Extraction, base_url: str, api_key: str, requests_per_sec
     yield from _catalogue(extraction, session)
 
 
-def _session(base_url: str, api_key: str, requests_per_second: int) -> VendorSession:
+def _session(base_url: str, api_key: str, requests_per_second: int, waiting: Waiting | None = None) -> VendorSession:
     paces: dict[str, Pace] = {}
     lock = threading.Lock()
 
@@ -104,7 +108,12 @@ def _session(base_url: str, api_key: str, requests_per_second: int) -> VendorSes
             return paces.setdefault(endpoint, Pace(requests_per_second, 1.0))
 
     session = VendorSession(
-        "Stripe", base_url, judge=judge, pace=pace, credentials_hint=configuration.credentials_hint("stripe")
+        "Stripe",
+        base_url,
+        judge=judge,
+        pace=pace,
+        credentials_hint=configuration.credentials_hint("stripe"),
+        waiting=waiting,
     )
     session.auth = (api_key, "")
     session.headers["Stripe-Version"] = API_VERSION
@@ -252,13 +261,17 @@ class Reading:
         part = record.get(inner)
         if not isinstance(part, dict) or not part.get("has_more") or not isinstance(part.get("data"), list):
             return record
-        data = list(part["data"])
-        has_more = True
-        while has_more and data:
-            page = self.session.fetch(path, params={**parameters, "limit": PAGE, "starting_after": data[-1]["id"]})
-            data += page["data"]
-            has_more = bool(page["has_more"]) and bool(page["data"])
-        return {**record, inner: {**part, "data": data, "has_more": False}}
+        data: list[Any] = []
+        after: str | None = None
+        page: Any = part
+        while page["has_more"]:
+            kept, last_id = up_to_last_id(page["data"], str)
+            if last_id in (None, after):
+                raise ImplausibleAnswerError(f"Stripe says there are more {inner} of {name} and does not give them.")
+            data += kept
+            after = last_id
+            page = self.session.fetch(path, params={**parameters, "limit": PAGE, "starting_after": after})
+        return {**record, inner: {**part, "data": data + page["data"], "has_more": False}}
 
     def next_state(self) -> dict[str, Any]:
         """Cursor and the ids of the events within the lag behind it, for the next load to know them again."""
@@ -346,17 +359,23 @@ def _page(name: str, body: Any, stretch: Range) -> tuple[list[Record], Range | N
         raise ImplausibleAnswerError(f"Stripe answers the list of {name} with something that is no list.")
     if not body.get("has_more"):
         return records, None
-    last = records[-1].get("id") if records and isinstance(records[-1], dict) else None
-    if not last or last == stretch.after:
+    kept, last_id = up_to_last_id(records, str)
+    if last_id is None or last_id == stretch.after:
         raise ImplausibleAnswerError(f"Stripe says there are more {name} and does not give them.")
-    return records, Range(stretch.first, stretch.end, str(last))
+    return kept, Range(stretch.first, stretch.end, last_id)
 
 
 def _halved(rest: Range | None, records: list[Record], *, split: bool) -> list[Range]:
+    """What is left of a stretch, in two halves where that can be told from the page before it.
+
+    Records say themselves when they were created, and one may be wrong: a page whose last record is not its oldest does
+    not show where the list stands.
+    """
     if rest is None:
         return []
-    oldest = int(_created(records[-1]))
-    middle = (rest.first + oldest) // 2
-    if not split or middle <= rest.first or middle >= oldest:
+    oldest = _created(records[-1])
+    is_told = rest.first < oldest < (rest.end or LATEST) and all(_created(record) >= oldest for record in records)
+    middle = int(rest.first + oldest) // 2
+    if not split or not is_told or middle == rest.first:
         return [rest]
     return [Range(middle, rest.end, rest.after), Range(rest.first, middle, None)]

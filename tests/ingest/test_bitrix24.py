@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import silos
@@ -52,6 +54,30 @@ def test_lists_end_where_they_end_whatever_was_expected(
     portal = bitrix24.Portal(bitrix24.Extraction("bitrix24", NOW, data_dir), session)
     ids = [record["id"] for page in portal.pages("deals", {"filter[>companyId]": "5"}, expected) for record in page]
     assert ids == [1000 + n * 7 for n in range(1, count + 1)]
+
+
+def test_an_item_without_an_id_at_the_end_of_a_page_ends_no_list(vendors: Vendors, data_dir: Path) -> None:
+    """The next command would go on from it: it comes once, and so does everything behind it."""
+    items: list[dict[str, Any]] = [{"id": number} for number in range(1, 131)]
+    items[49:49] = [{"title": "nobody's"}]
+
+    class Answering(bitrix24.VendorSession):
+        def fetch(self, _path: str, *, params: Any = None, body: Any = None) -> Any:
+            assert params is None
+            after, results = 0, {}
+            for name, command in body["cmd"].items():
+                asked = dict(parse_qsl(command.partition("?")[2]))["filter[>id]"]
+                after = int(asked) if asked.isdecimal() else after
+                behind = next((position for position, item in enumerate(items) if item.get("id") == after), -1) + 1
+                page = items[behind : behind + 50]
+                results[name] = {"items": page}
+                after = page[-1].get("id", 0) if page else 0
+            return {"result": {"result": results}}
+
+    portal = bitrix24.Portal(
+        bitrix24.Extraction("bitrix24", NOW, data_dir), Answering("Bitrix24", vendors.url, judge=bitrix24.judge)
+    )
+    assert [item for page in portal.pages("deals", {}, 131) for item in page] == items
 
 
 def test_a_second_load_reads_what_changed(ingest: Ingest, store: Store) -> None:
