@@ -561,6 +561,38 @@ def test_a_night_ends_on_the_clock_of_the_customer(playbook: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("cap", "asked", "may_go"),
+    [
+        (("message", 1, "calendar_day", None), "04:59", set()),
+        (("message", 1, "calendar_day", None), "05:00", {"m_c6"}),
+        (("message", 1, "rolling", 86_400), "05:00", set()),
+    ],
+)
+def test_a_message_at_eleven_at_night_and_one_at_midnight(
+    playbook: Any, monkeypatch: pytest.MonkeyPatch, cap: tuple[Any, ...], asked: str, may_go: set[str]
+) -> None:
+    """Both were written to at 04:00 UTC. That is 23:00 in New York, where the next day begins at 05:00 UTC.
+
+    A cap per calendar day lets New York have the next message an hour later, at midnight, and UTC not before its own; a
+    rolling day asks nobody what day it is.
+    """
+    monkeypatch.setitem(globals(), "CAPS", (cap,))
+    as_of = datetime.fromisoformat(f"2026-03-02T{asked}")
+    written = datetime.fromisoformat("2026-03-02T04:00")
+    world = World([], {}, [], {}, set(), as_of)
+    for customer in ("m_c5", "m_c6"):
+        world.stays[customer] = [("trial", as_of - 400 * HOUR, None)]
+        world.people[customer] = ("u", "a@b.c", True, "7", "12")
+        world.occurrences.append(Occurrence(f"help {customer}", "s2", customer, as_of - HOUR, as_of - HOUR, False))
+        world.receipts.append(Receipt(f"r {customer}", customer, "hello", "earlier", "acknowledged", written, written))
+    assert [zone_of(customer) for customer in world.stays] == ["UTC", "America/New_York"]
+    reasons = decide(playbook, world)
+    held = {customer: reasons[f"help {customer}", "help"] for customer in world.stays}
+    assert {customer for customer, found in held.items() if not found} == may_go
+    assert all(found <= {"frequency_cap"} for found in held.values())
+
+
 def test_delivering_what_was_permitted_changes_nothing_but_the_open_rest(playbook: Any) -> None:
     world = one_world(6, 200)
     before = decide(playbook, world)
