@@ -6,6 +6,7 @@ sentence (`said`): a screen reader reads it and the pointer shows it.
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,7 @@ def bridge(steps: Sequence[Row], floor: Decimal) -> alt.TopLevelMixin:
         y=alt.Y("step:N", sort=order, title=None, axis=alt.Axis(labelColor="var(--ink)")),
     )
     bars = base.mark_bar(size=20, cornerRadius=2).encode(
-        x=alt.X("from:Q", title=None, axis=_axis("money", is_across=True), scale=scale),
+        x=alt.X("from:Q", axis=_axis("money", is_across=True), scale=scale),
         x2="to:Q",
         color=alt.Color("role:N", scale=_colours({"balance": "var(--accent)", **MOVEMENTS}), legend=None),
         description="said:N",
@@ -108,7 +109,7 @@ def movements(rows: Sequence[Row]) -> alt.TopLevelMixin:
         .mark_bar(cornerRadius=1)
         .encode(
             x=_months(rows),
-            y=alt.Y("amount:Q", title=None, axis=_axis("money")),
+            y=alt.Y("amount:Q", axis=_axis("money")),
             color=alt.Color(
                 "movement:N", scale=_colours(MOVEMENTS), sort=list(MOVEMENTS), legend=alt.Legend(columns=6)
             ),
@@ -128,9 +129,7 @@ def bands(rows: Sequence[Row], kind: Kind, colours: dict[str, str], width: int =
         ),
     )
     scale = alt.Scale(zero=False, nice=True)
-    area = base.mark_area(opacity=0.18, aria=False).encode(
-        y=alt.Y("low:Q", title=None, axis=_axis(kind), scale=scale), y2="high:Q"
-    )
+    area = base.mark_area(opacity=0.18, aria=False).encode(y=alt.Y("low:Q", axis=_axis(kind), scale=scale), y2="high:Q")
     line = base.mark_line(strokeWidth=2, aria=False).encode(y=alt.Y("value:Q", scale=scale))
     points = base.mark_circle(size=46, opacity=1).encode(y=alt.Y("value:Q", scale=scale), description="said:N")
     return alt.layer(area, line, points)
@@ -143,6 +142,7 @@ def intervals(
     colours: dict[str, str] | None = None,
     reference: float | None = None,
     logarithmic: bool = False,
+    unit: str | None = None,
 ) -> alt.TopLevelMixin:
     """One line a label: the interval as a bar, the value as a dot; what is weak is grey.
 
@@ -150,7 +150,7 @@ def intervals(
     something was foretold also expected, which is drawn as a stroke.
     """
     colours = colours or {"": "var(--accent)"}
-    rows = [{"series": "", **row} for row in rows]
+    rows = [{"series": "", **row} for row in (_above_zero(rows) if logarithmic else rows)]
     scale = alt.Scale(type="log", nice=False) if logarithmic else alt.Scale(zero=True)
     step = alt.Step(30 if len(colours) == 1 else 36, **{"for": "position"})
     colour = alt.Color(
@@ -167,8 +167,12 @@ def intervals(
     )
     if len(colours) > 1:
         base = base.encode(yOffset=alt.YOffset("series:N", sort=list(colours)))
+    axis = _axis(kind, unit=unit, is_across=True)
+    if logarithmic:
+        values = _decades(row[end] for row in rows for end in ("low", "high"))
+        axis = alt.Axis(format=AXIS_FORMATS[kind], grid=True, title=axis["title"], values=values, labelOverlap=False)
     bars = base.mark_bar(size=7, opacity=0.3, cornerRadius=3, aria=False).encode(
-        x=alt.X("low:Q", title=None, axis=_axis(kind, is_across=True), scale=scale), x2="high:Q"
+        x=alt.X("low:Q", axis=axis, scale=scale), x2="high:Q"
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x=alt.X("value:Q", scale=scale), description="said:N")
     layers: list[Any] = [bars, dots]
@@ -199,7 +203,7 @@ def curves(
     `rows`: x, value, series, is_marked, is_last, said.
     """
     scale = alt.Scale(domain=[0, highest], nice=False) if highest is not None else alt.Scale(zero=True)
-    y = alt.Y("value:Q", title=None, axis=_axis(kind), scale=scale)
+    y = alt.Y("value:Q", axis=_axis(kind), scale=scale)
     base = alt.Chart(_data(rows), width=width, height=300).encode(
         x=alt.X("x:Q", title=x_title, axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False)),
         y=y,
@@ -243,7 +247,15 @@ def heat_map(rows: Sequence[Row], x_title: str | None, *, width: int = HALF, ste
             "x:O",
             sort=across,
             title=x_title,
-            axis=alt.Axis(labelAngle=0, orient="top", labelLimit=110, domain=False, ticks=False),
+            axis=alt.Axis(
+                labelAngle=0,
+                orient="top",
+                labelLimit=110,
+                domain=False,
+                ticks=False,
+                labelExpr="split(datum.label, ' ')",
+                labelPadding=20 if any(" " in str(name) for name in across) else 6,
+            ),
         ),
         y=alt.Y("y:O", sort=down, title=None, axis=alt.Axis(labelLimit=220, labelColor="var(--ink)")),
     )
@@ -258,12 +270,18 @@ def heat_map(rows: Sequence[Row], x_title: str | None, *, width: int = HALF, ste
     return alt.layer(cells, text)
 
 
-def bars(rows: Sequence[Row], kind: Kind, *, width: int = HALF) -> alt.TopLevelMixin:
-    """One bar a label with its number at the end. `rows`: label, value, shown, colour, said; in order."""
+def bars(
+    rows: Sequence[Row], kind: Kind, *, unit: str | None = None, width: int = HALF, highest: float | None = None
+) -> alt.TopLevelMixin:
+    """One bar a label with its number at the end. `rows`: label, value, shown, colour, said; in order.
+
+    The axis ends at `highest`, or where the longest bar does.
+    """
+    scale = alt.Scale(domain=[0, highest]) if highest is not None else alt.Scale(zero=True)
     order = [row["label"] for row in rows]
     base = alt.Chart(_data(rows), width=width, height=alt.Step(28)).encode(
         y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelColor="var(--ink)", labelLimit=200)),
-        x=alt.X("value:Q", title=None, axis=_axis(kind, is_across=True)),
+        x=alt.X("value:Q", axis=_axis(kind, unit=unit, is_across=True), scale=scale),
     )
     marks = base.mark_bar(size=16, cornerRadius=2).encode(
         color=alt.Color("colour:N", scale=None, legend=None), description="said:N"
@@ -272,24 +290,45 @@ def bars(rows: Sequence[Row], kind: Kind, *, width: int = HALF) -> alt.TopLevelM
     return alt.layer(marks, labels)
 
 
-def columns(rows: Sequence[Row], x_title: str, kind: Kind) -> alt.TopLevelMixin:
+def columns(rows: Sequence[Row], x_title: str, kind: Kind, *, unit: str | None = None) -> alt.TopLevelMixin:
     """A histogram. `rows`: x, value, said."""
     chart: alt.Chart = (
         alt.Chart(_data(rows), width=HALF, height=240)
         .mark_bar(color="var(--accent)", cornerRadius=1)
         .encode(
             x=alt.X("x:O", title=x_title, axis=alt.Axis(labelAngle=0)),
-            y=alt.Y("value:Q", title=None, axis=_axis(kind)),
+            y=alt.Y("value:Q", axis=_axis(kind, unit=unit)),
             description="said:N",
         )
     )
     return chart
 
 
-def _axis(kind: Kind, *, is_across: bool = False) -> alt.Axis:
+def _axis(kind: Kind, *, unit: str | None = None, is_across: bool = False) -> alt.Axis:
+    """An axis of numbers; its unit stands below it, or over its upper end. Shares carry theirs in every label."""
+    unit = unit or ("USD" if kind == "money" else None)
     if is_across:
-        return alt.Axis(format=AXIS_FORMATS[kind], tickCount=5, grid=True)
-    return alt.Axis(format=AXIS_FORMATS[kind], tickCount=6)
+        return alt.Axis(format=AXIS_FORMATS[kind], tickCount=5, grid=True, title=unit)
+    return alt.Axis(
+        format=AXIS_FORMATS[kind], tickCount=6, title=unit,
+        titleAngle=0, titleAlign="right", titleBaseline="bottom", titleX=-6, titleY=-12,
+    )  # fmt: skip
+
+
+def _above_zero(rows: Sequence[Row]) -> list[Row]:
+    """What a logarithmic axis can show: an interval that reaches down to zero or below goes on to the axis' end."""
+    known = [row for row in rows if row["value"] > 0]
+    lowest = min((end for row in known for end in (row["low"], row["value"]) if end and end > 0), default=None)
+    return [{**row, "low": row["low"] and max(row["low"], lowest)} for row in known]
+
+
+def _decades(ends: Iterable[Any]) -> list[float]:
+    """1, 2 and 5 of each power of ten between the ends: what a logarithmic axis names."""
+    known = sorted(float(end) for end in ends if end)
+    if not known:
+        return []
+    powers = range(math.floor(math.log10(known[0])), math.ceil(math.log10(known[-1])) + 1)
+    return [step * 10.0**power for power in powers for step in (1, 2, 5) if known[0] <= step * 10.0**power <= known[-1]]
 
 
 def _months(rows: Sequence[Row]) -> alt.X:

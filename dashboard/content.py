@@ -67,7 +67,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % interval and the number it rests on."""
+    """A value with its 95% interval and the number it rests on."""
 
     value: Value
     low: Value
@@ -130,8 +130,8 @@ class Tile:
 class Section:
     """One finding: a title that asks, a sentence that answers, a picture, and the numbers behind it.
 
-    `marts` are the tables it was read from; `is_wide` takes the whole width; `is_list` shows the table at once instead
-    of behind the picture.
+    `chart` is a description to be drawn, or SVG within HTML, drawn already. `marts` are the tables it was read from;
+    `is_wide` takes the whole width; `is_list` shows the table at once instead of behind the picture.
     """
 
     anchor: str
@@ -139,7 +139,7 @@ class Section:
     sentence: str
     table: Table
     marts: Sequence[str]
-    chart: alt.TopLevelMixin | None = None
+    chart: alt.TopLevelMixin | str | None = None
     note: str = ""
     is_wide: bool = False
     is_list: bool = False

@@ -108,7 +108,8 @@ def _bridge(month: Row) -> Section:
         "bridge",
         f"What moved MRR in {month['month_spoken']}?",
         f"It {'grew' if net >= 0 else 'shrank'} by {money(abs(net))} USD to"
-        f" {money(month['closing_mrr'])}; the steps add up with a rest of {money(rest)}.",
+        f" {money(month['closing_mrr'])}"
+        + (f"; {money(rest)} of it is in no step." if rest else ", and the steps add up to it."),
         Table([Column("step", "Step"), Column("amount", "USD", "money")], rows),
         ["revenue_metrics"],
         charts.bridge(steps, floor),
@@ -117,14 +118,14 @@ def _bridge(month: Row) -> Section:
 
 
 def _step(name: str, role: str, start: Decimal, end: Decimal, amount: Decimal) -> Row:
-    sign = "" if role == "balance" else "+" if amount > 0 else ""
+    sign = "\N{MINUS SIGN}" if amount < 0 else "" if role == "balance" else "+"
     return {
         "step": name,
         "role": role,
         "from": start,
         "to": end,
         "top": max(start, end),
-        "label": f"{sign}{amount / 1000:,.1f}k",
+        "label": f"{sign}{abs(amount) / 1000:,.1f}k",
         "said": f"{name}: {money(amount)} USD",
     }
 
@@ -138,7 +139,7 @@ def _retention(closed: list[Row]) -> Section:
             "low": row[f"{name}_12m_low"],
             "high": row[f"{name}_12m_high"],
             "said": f"{series}, {row['month_spoken']}: {share(row[f'{name}_12m'])},"
-            f" 95 % interval {share(row[f'{name}_12m_low'])} to {share(row[f'{name}_12m_high'])}",
+            f" 95% interval {share(row[f'{name}_12m_low'])} to {share(row[f'{name}_12m_high'])}",
         }
         for row in closed
         if row["nrr_12m"] is not None
@@ -164,7 +165,7 @@ def _retention(closed: list[Row]) -> Section:
         ),
         ["revenue_metrics"],
         charts.bands(rows, "share", {"net": "var(--accent)", "gross": "var(--loss-1)"}) if rows else None,
-        "Bands are 95 % intervals over customers.",
+        "Bands are 95% intervals over customers.",
     )
 
 
@@ -233,7 +234,7 @@ def _worth(channels: list[Row]) -> Section:
             colours={"LTV": "var(--accent)", "CAC": "var(--loss-1)"},
             logarithmic=True,
         ),
-        "Bars are 95 % intervals; grey ones rest on too little to decide by. Logarithmic scale.",
+        "Bars are 95% intervals; grey ones rest on too little to decide by. Logarithmic scale.",
     )
 
 
@@ -269,7 +270,7 @@ def _best(rows: list[Row], name: str, kind: Kind, verb: str) -> str:
     if not named:
         return "No channel has enough customers for an estimate to decide by yet."
     best = max(named, key=lambda row: (row[name], row["channel"]))
-    told = f"{written(best[name], kind)} ({interval(best, name, kind)})"
+    told = f"{written(best[name], kind)} {'USD' if kind == 'money' else 'times'} ({interval(best, name, kind)})"
     return f"{plain(best['channel']).capitalize()} {verb} of those with enough to decide by: {told}."
 
 

@@ -129,7 +129,7 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
             "shown": f"{row[name] * 100:.0f}",
             "said": f"{'everybody' if row['cohort'] == 'all' else 'won in ' + row['cohort_name']},"
             f" month {row['months_since']}: {share(row[name])} of {what} left,"
-            f" 95 % interval {share(row[f'{name}_low'])} to {share(row[f'{name}_high'])}",
+            f" 95% interval {share(row[f'{name}_low'])} to {share(row[f'{name}_high'])}",
         }
         for row in cohorts
         if row[name] is not None and row["months_since"] > 0
@@ -183,7 +183,7 @@ def _funnel(published: Published) -> Section:
             steps,
         ),
         ["customer_lifecycle"],
-        charts.bars(rows, "count", width=charts.HALF - 90),
+        charts.bars(rows, "count", unit="customers", width=charts.HALF - 90),
         "Each step counts customers who took all the steps before it.",
     )
 
@@ -197,7 +197,7 @@ def _arrival(arrival: list[Row]) -> Section:
             "is_marked": True,
             "is_last": False,
             "said": f"day {row['days_since_sign_up']}: {share(row['reached_share'])} have reached first value,"
-            f" 95 % interval {share(row['reached_share_low'])} to {share(row['reached_share_high'])}",
+            f" 95% interval {share(row['reached_share_low'])} to {share(row['reached_share_high'])}",
         }
         for row in arrival
     ]
@@ -244,7 +244,7 @@ def _power(power: list[Row]) -> Section:
             power,
         ),
         ["product_engagement"],
-        charts.columns(rows, "active days of the last 28", "count") if rows else None,
+        charts.columns(rows, "active days of the last 28", "count", unit="customers") if rows else None,
     )
 
 

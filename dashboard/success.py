@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboard import charts
+from dashboard import charts, machine
 from dashboard.content import Column, Page, Section, Table, Tile, Value, estimate
 from dashboard.wording import count, money, plain, share
 
@@ -18,14 +18,22 @@ STATES = """
     from marts.customer_lifecycle group by all order by customers desc, state
 """
 FLOWS = """
+    with places as (
+        select distinct lifecycle_state as state, state_position as position
+        from marts.lifecycle_machine where region = 'customer'
+    )
     select
-        previous_lifecycle_state as from_state, lifecycle_state as to_state, count(*) as moves,
-        count(distinct customer_id) as customers
-    from marts.lifecycle_state_history
+        history.previous_lifecycle_state as from_state, history.lifecycle_state as to_state, count(*) as moves,
+        count(distinct history.customer_id) as customers, left_states.position as from_position,
+        entered.position as to_position
+    from marts.lifecycle_state_history as history
+    inner join places as left_states on history.previous_lifecycle_state = left_states.state
+    inner join places as entered on history.lifecycle_state = entered.state
     where
-        region = 'customer' and previous_lifecycle_state is not null
-        and effective_at > (select max(as_of) from marts.publish_log where outcome = 'published') - interval 30 day
-    group by all order by moves desc, from_state, to_state
+        history.region = 'customer'
+        and history.effective_at
+        > (select max(as_of) from marts.publish_log where outcome = 'published') - interval 30 day
+    group by all order by moves desc, from_position, to_position
 """
 AT_RISK = """
     select
@@ -128,6 +136,7 @@ def page(published: Published) -> Page:
             _decided(published),
             _at_risk(at_risk),
             _ready(ready),
+            machine.section(published),
             _flows(published),
             _hand_offs(published),
             _escalations(published),
@@ -168,7 +177,7 @@ def _states(states: list[Row]) -> Section:
             states,
         ),
         ["customer_lifecycle"],
-        charts.bars(rows, "count", width=charts.HALF - 60),
+        charts.bars(rows, "count", unit="customers", width=charts.HALF - 60),
         "Grey states bring no recurring revenue.",
     )
 
@@ -176,18 +185,17 @@ def _states(states: list[Row]) -> Section:
 def _flows(published: Published) -> Section:
     flows = published.rows(FLOWS)
     most = max((row["moves"] for row in flows), default=0)
-    order = {state: rank for rank, state in enumerate(sorted({row["to_state"] for row in flows}))}
     cells = [
         {
             "x": plain(row["to_state"]),
-            "x_rank": order[row["to_state"]],
+            "x_rank": row["to_position"],
             "y": plain(row["from_state"]),
             "share": row["moves"] / most,
             "shown": str(row["moves"]),
             "said": f"from {plain(row['from_state'])} to {plain(row['to_state'])}: {row['moves']} moves"
             f" of {row['customers']} customers",
         }
-        for row in sorted(flows, key=lambda row: row["from_state"])
+        for row in sorted(flows, key=lambda row: row["from_position"])
     ]
     first = flows[0] if flows else None
     return Section(
@@ -205,9 +213,9 @@ def _flows(published: Published) -> Section:
             ],
             flows,
         ),
-        ["lifecycle_state_history"],
-        charts.heat_map(cells, "to", width=charts.FULL - 120, step=28) if cells else None,
-        "Rows are the states left, columns the states entered.",
+        ["lifecycle_state_history", "lifecycle_machine"],
+        charts.heat_map(cells, None, width=charts.FULL - 120, step=28) if cells else None,
+        "Rows are the states left, columns the states entered, in the order of a life; the darker, the more moves.",
         is_wide=True,
     )
 
@@ -285,7 +293,7 @@ def _decided(published: Published) -> Section:
         "Only occurrences that can still be acted on.",
         Table([Column("outcome", "Outcome"), Column("decisions", "Decisions", "count")], rows),
         ["action_decisions"],
-        charts.bars(drawn, "count", width=charts.HALF - 60) if drawn else None,
+        charts.bars(drawn, "count", unit="decisions", width=charts.HALF - 60) if drawn else None,
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboard.content import Column, Section, Table
+from dashboard import charts
+from dashboard.content import Column, Section, Table, Value
 from dashboard.wording import count, plain
 
 if TYPE_CHECKING:
-    from dashboard.published import Published
+    from dashboard.published import Published, Row
 
 STREAKS = """
     with latest as (
@@ -16,15 +17,21 @@ STREAKS = """
         from marts.validation_verdicts
         qualify row_number() over (partition by metric, grain order by period desc) = 1
     ),
+    units as (
+        select metric, min(unit) as unit from marts.reconciliation group by metric
+    ),
     broken as (
         select metric, grain, period as broken_period, status, unexplained, tolerance
         from marts.validation_verdicts where not is_within
         qualify row_number() over (partition by metric, grain order by period desc) = 1
     )
     select
-        latest.metric || ', by ' || latest.grain as name, latest.period, latest.streak, latest.required_periods,
-        broken.broken_period, broken.status, broken.unexplained, broken.tolerance
-    from latest left join broken on latest.metric = broken.metric and latest.grain = broken.grain
+        latest.metric, latest.grain, latest.metric || ', by ' || latest.grain as name, latest.period, latest.streak,
+        latest.required_periods, broken.broken_period, broken.status, broken.unexplained, broken.tolerance,
+        units.unit
+    from latest
+    left join broken on latest.metric = broken.metric and latest.grain = broken.grain
+    left join units on latest.metric = units.metric
     order by latest.streak / latest.required_periods, name
 """
 ITEMS = """
@@ -42,9 +49,9 @@ ERRORS = """
 """
 
 
-def sections(published: Published) -> list[Section]:
+def sections(published: Published, streaks: list[Row]) -> list[Section]:
     """How long each metric has agreed, what the differences consist of, and which reports were wrong."""
-    streaks, items, errors = (published.rows(query) for query in (STREAKS, ITEMS, ERRORS))
+    items, errors = (published.rows(query) for query in (ITEMS, ERRORS))
     enough = sum(1 for row in streaks if row["streak"] >= row["required_periods"])
     wrong = sum(row["report_errors"] for row in items)
     unexplained = sum(row["items"] for row in items if row["item_type"] == "unexplained")
@@ -54,7 +61,7 @@ def sections(published: Published) -> list[Section]:
             "For how long have these numbers agreed with the company's own reports?",
             f"{enough} of {len(streaks)} metrics have agreed for as long as going live asks."
             if streaks
-            else "No report has been compared yet.",
+            else "No report has been compared yet: `lifecycle go-live status` says what is missing.",
             Table(
                 [
                     Column("name", "Metric"),
@@ -65,11 +72,14 @@ def sections(published: Published) -> list[Section]:
                     Column("status", "Then"),
                     Column("unexplained", "Unexplained", "money"),
                     Column("tolerance", "Tolerated", "money"),
+                    Column("unit", "Unit"),
                 ],
-                streaks,
+                [{**row, **_in_unit(row, "unexplained", "tolerance"), "name": plain(row["name"])} for row in streaks],
             ),
-            ["validation_verdicts"],
-            note="A period that did not agree when it was due stays one, also when the figure is mended afterwards.",
+            ["validation_verdicts", "reconciliation"],
+            charts.bars(_progress(streaks), "share", width=charts.FULL - 200, highest=1) if streaks else None,
+            "A period that did not agree when it was due stays one, also when the figure is mended afterwards: the"
+            " count begins anew.",
             is_wide=True,
             is_list=True,
         ),
@@ -104,10 +114,32 @@ def sections(published: Published) -> list[Section]:
                     Column("evidence", "What shows it"),
                     Column("prepared_by", "Prepared by"),
                 ],
-                errors,
+                [{**row, **_in_unit(row, "amount"), "name": plain(row["name"])} for row in errors],
             ),
             ["reconciliation_items"],
             is_wide=True,
             is_list=True,
         ),
     ]
+
+
+def _progress(streaks: list[Row]) -> list[Row]:
+    """How far each metric is on its way to going live, as bars that end at 100 %."""
+    return [
+        {
+            "label": plain(row["name"]),
+            "value": min(row["streak"] / row["required_periods"], 1),
+            "shown": f"{count(row['streak'])} of {count(row['required_periods'])} {row['grain']}s",
+            "colour": "var(--accent)" if row["streak"] >= row["required_periods"] else "var(--neutral)",
+            "said": f"{plain(row['name'])}: {count(row['streak'])} in a row of {count(row['required_periods'])} needed",
+        }
+        for row in streaks
+    ]
+
+
+def _in_unit(row: Row, *names: str) -> Row:
+    """Money to the cent, people as they are counted; tolerances of people may be fractions."""
+    return {
+        name: Value(row[name], "money" if row["unit"] == "USD" or row[name] != int(row[name] or 0) else "count")
+        for name in names
+    }

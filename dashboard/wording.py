@@ -37,8 +37,8 @@ def days(raw: Any) -> str:
 
 
 def interval(row: Row, name: str, kind: Kind) -> str:
-    """The 95 % interval of an estimate."""
-    return f"95 % interval {written(row[f'{name}_low'], kind)} to {written(row[f'{name}_high'], kind)}"
+    """The 95% interval of an estimate."""
+    return f"95% interval {written(row[f'{name}_low'], kind)} to {written(row[f'{name}_high'], kind)}"
 
 
 def plain(name: str) -> str:

@@ -73,5 +73,35 @@
     said.style.top = `${top}px`;
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") said.hidden = true; });
-  window.addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("details")) each.open = true; });
+  document.addEventListener("pointerdown", (event) => { if (!isMark(event.target)) said.hidden = true; });
+
+  // A long list begins with its first ten rows, whatever it is sorted by; paper has them all.
+  for (const list of document.querySelectorAll("section > .scroll")) {
+    const rows = list.querySelectorAll("tbody tr").length;
+    if (rows < 13) continue;
+    const more = document.createElement("button");
+    const name = (isAll) => { more.textContent = isAll ? "Show the first 10" : `Show all ${rows}`; };
+    Object.assign(more, { type: "button", className: "more" });
+    more.addEventListener("click", () => name(list.classList.toggle("all")));
+    name(false);
+    list.classList.add("short");
+    list.after(more);
+  }
+
+  // What does not fit scrolls by the keyboard too; what fits is no stop on the way.
+  const stops = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const each of document.querySelectorAll(".scroll, figure")) stops.observe(each);
+
+  // Paper shows the numbers behind each picture, but not hundreds of rows; afterwards the page is as it was.
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not(.long):not([open])")];
+    for (const each of opened) each.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
 })();

@@ -34,6 +34,7 @@ FLAGS = (
     "--virtual-time-budget=2000",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+BEFORE = "20200101T060000Z-0"
 HOSTILE = "</td><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">&"
 
 
@@ -46,6 +47,7 @@ class Shown(HTMLParser):
     scripts: int = 0
     title: str = ""
     console: str = ""
+    text: str = ""
     _section: str = ""
     _within: str = ""
 
@@ -72,6 +74,7 @@ class Shown(HTMLParser):
             self._section = ""
 
     def handle_data(self, data: str) -> None:
+        self.text += data
         if self._within == "data":
             self.numbers[-1] = (*self.numbers[-1][:3], data)
         elif self._within == "title" and not self.title:
@@ -85,14 +88,44 @@ class Shown(HTMLParser):
 @pytest.fixture(scope="module")
 def job(after_first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     made = Job(tmp_path_factory.mktemp("pages") / "data")
-    shutil.copytree(after_first_run / "published", made.data_dir / "published", symlinks=True)
+    published = made.data_dir / "published"
+    shutil.copytree(after_first_run / "published", published, symlinks=True)
+    _publish_before(published / "lifecycle.duckdb")
     made.ask("report")
     return made
+
+
+def _publish_before(pointer: Path) -> None:
+    """A version that went out earlier: fewer customers, at another price, under other definitions."""
+    earlier = pointer.resolve().parent.parent / BEFORE
+    earlier.mkdir()
+    shutil.copy(pointer.resolve(), earlier / pointer.name)
+    with duckdb.connect(str(earlier / pointer.name)) as published:
+        published.execute("delete from marts.customer_lifecycle where customer_id < '4'")
+        published.execute("update marts.customer_lifecycle set mrr = mrr + 0.07 where mrr > 0")
+        published.execute("update marts.customer_lifecycle set definition_version = 'an older one'")
 
 
 @pytest.fixture(scope="module")
 def shown(job: Job) -> dict[str, Shown]:
     return {name: _read(job.data_dir / "reports" / f"{name}.html") for name in NAMES}
+
+
+def _figures(marts: str) -> str:
+    """The figures that the page compares, of one version, in its order."""
+    closed = f"from {marts}.revenue_metrics where not is_open_month"
+    questions = (
+        f"select count(*) from {marts}.customer_lifecycle",
+        f"select count(*) from {marts}.customer_lifecycle where mrr > 0",
+        f"select sum(mrr) from {marts}.customer_lifecycle",
+        f"select arg_max(nrr_12m, month) {closed}",
+        f"select arg_max(grr_12m, month) {closed}",
+        f"select ltv from {marts}.channel_economics where channel = 'all'",
+        f"select cac from {marts}.channel_economics where channel = 'all'",
+        f"select count(*) from {marts}.customer_lifecycle where lifecycle_state = 'at_risk'",
+        f"select count(*) from {marts}.action_decisions where decision = 'permitted'",
+    )
+    return f"select unnest([{', '.join(f'({question})::decimal(38, 6)' for question in questions)}]) as figure"
 
 
 @pytest.mark.parametrize(
@@ -171,17 +204,98 @@ def shown(job: Job) -> dict[str, Shown]:
             from marts.customer_identities group by source_system order by source_system
             """,
         ),
+        (
+            "success",
+            "machine",
+            """
+            with recent as (
+                from marts.lifecycle_state_history
+                where effective_at
+                    > (select max(as_of) from marts.publish_log where outcome = 'published') - interval 30 day
+            )
+            select
+                (
+                    select count(*) from marts.lifecycle_state_history as stays
+                    where stays.is_current and stays.region = machine.region
+                        and stays.lifecycle_state = machine.lifecycle_state
+                        and stays.customer_id in (select customer_id from marts.customer_lifecycle)
+                ),
+                (
+                    select count(previous_lifecycle_state) from recent
+                    where recent.region = machine.region and recent.lifecycle_state = machine.lifecycle_state
+                ),
+                (
+                    select count(*) from recent
+                    where recent.region = machine.region
+                        and recent.previous_lifecycle_state = machine.lifecycle_state
+                ),
+                time_limit_days
+            from (
+                select distinct region, lifecycle_state, state_position, time_limit_days from marts.lifecycle_machine
+            ) as machine
+            order by region, state_position
+            """,
+        ),
+        (
+            "trust",
+            "silos",
+            """
+            select
+                (minutes_behind / 60.0)::decimal(18, 2), expected_completeness_24h, expected_completeness_24h_low,
+                expected_completeness_24h_high, if(expected_completeness_24h is null, null, expected_completeness_24h_n)
+            from marts.source_refresh order by source
+            """,
+        ),
+        (
+            "trust",
+            "checks",
+            """
+            select
+                count(*), count(*) filter (where outcome = 'pass') as passed, count(*) filter (where outcome = 'warn'),
+                count(*) filter (where outcome = 'quarantine'), count(*) filter (where outcome = 'accepted')
+            from marts.gate_results where run_id = (select max_by(run_id, published_at) from marts.publish_log)
+            group by family order by passed < count(*) desc, family
+            """,
+        ),
+        (
+            "trust",
+            "validation",
+            """
+            select
+                arg_max(streak, period), any_value(required_periods),
+                arg_max(unexplained, period) filter (where not is_within),
+                arg_max(tolerance, period) filter (where not is_within)
+            from marts.validation_verdicts group by metric, grain
+            order by arg_max(streak, period) / any_value(required_periods), metric || ', by ' || grain
+            """,
+        ),
+        (
+            "trust",
+            "changes",
+            f"""
+            select earlier.figure, later.figure, later.figure - earlier.figure
+            from ({_figures("before.marts")}) as earlier positional join ({_figures("marts")}) as later
+            """,
+        ),
     ],
 )
 def test_a_table_holds_what_the_mart_holds_to_the_last_digit(
     job: Job, shown: dict[str, Shown], page: str, section: str, question: str
 ) -> None:
-    with duckdb.connect(str(job.data_dir / "published" / "lifecycle.duckdb"), read_only=True) as published:
+    pointer = job.data_dir / "published" / "lifecycle.duckdb"
+    with duckdb.connect(str(pointer), read_only=True) as published:
+        published.execute(f"attach '{pointer.resolve().parent.parent / BEFORE / pointer.name}' as before (read_only)")
         expected = [
             [Decimal(str(cell)) for cell in row if cell is not None] for row in published.sql(question).fetchall()
         ]
     assert shown[page].rows(section) == expected
     assert len(expected) > 2
+
+
+def test_what_moved_since_the_last_publication_is_told_with_the_reason_to_doubt_it(shown: dict[str, Shown]) -> None:
+    moved = [row[-1] for row in shown["trust"].rows("changes") if len(row) == 3]
+    assert any(moved)
+    assert "definitions were changed in between" in shown["trust"].text
 
 
 def test_every_number_is_written_as_its_exact_value_rounded(shown: dict[str, Shown]) -> None:
