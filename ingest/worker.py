@@ -44,8 +44,8 @@ def main() -> int:
     return 0
 
 
-# what dlt imports while it works
-PRELOADED = ("dlt.destinations.impl.duckdb.duck", "dlt.common.libs.sql_alchemy_compat", "pyarrow.parquet")
+# what dlt imports while it works, and pyarrow with the first list that becomes a column: once, not once per source
+PRELOADED = ("dlt.destinations.impl.duckdb.duck", "dlt.common.libs.sql_alchemy_compat", "pandas", "pyarrow.parquet")
 
 
 def _preload(sources: list[str]) -> None:
