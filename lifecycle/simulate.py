@@ -3,12 +3,16 @@
 What runs each day is what `lifecycle run` runs. Around it, the company lives on for a day, its people file their
 reports, and when every metric has agreed for long enough, going live is approved on that record. With `--plant-on`
 finance changes what it counts on a day and changes it back after some: the streak has to break there and begin again.
+
+Each day is written down when it is over (`DAYS` in the simulation's folder), so that a simulation which was interrupted
+goes on where it stood.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import time
 from contextlib import contextmanager
@@ -19,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import requests
 import typer
 
-from lifecycle import go_live, report, run, settings
+from lifecycle import clock, go_live, report, run, settings
 from lifecycle.answering import Json, answering
 from lifecycle.progress import Lines
 from sandbox import environment
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from sandbox.world.parameters import WorldParameters
 
 APPROVER = "simulation"
+DAYS = "days.jsonl"
 PARSED = Path("target") / "partial_parse.msgpack"
 # what the vendors, and our own courtesy towards them, would make a day wait for: here days follow within seconds
 UNHURRIED = {
@@ -43,19 +48,51 @@ UNHURRIED = {
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """One day: how its run ended, how long it took, and where validation stands after it."""
+    """One day: how its run ended, how long it took, and where validation stands after it.
+
+    `processor_seconds` of everything but the sandbox, by phase: `advance` waits for the sandbox, what dbt reads of the
+    project is in `build`.
+    """
 
     day: int
     as_of: str
     exit_code: int
     seconds: float
+    phases: dict[str, float]
+    processor_seconds: dict[str, float]
+    warnings: list[str]
     shortest_streak: int
     is_live: bool
     breaks: list[str]
     messages: list[str]
 
 
-def simulate_command(
+class Stopwatch(Lines):
+    """Says nothing and keeps how long each step took, in seconds of the clock and of the processor.
+
+    A child's processor time counts in the step that waits for its end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.seconds: dict[str, float] = {}
+        self.processor_seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time one step."""
+        began, used = time.monotonic(), _processor_seconds()
+        yield
+        self.seconds[name] = round(time.monotonic() - began, 2)
+        self.processor_seconds[name] = round(_processor_seconds() - used, 2)
+
+
+def _processor_seconds() -> float:
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, kinds))
+
+
+def simulate_command(  # noqa: PLR0913, PLR0917 - an option each
     days: Annotated[int, typer.Option(help="How many days the job runs.", min=1, max=366)] = 60,
     customers: Annotated[int, typer.Option(help="Accounts of the simulated company.", min=1)] = 100,
     months: Annotated[int, typer.Option(help="Months of history before the first day.", min=1)] = 6,
@@ -66,6 +103,9 @@ def simulate_command(
         typer.Option(help="Day on which finance begins to count otherwise; 0 and below lie before the first."),
     ] = None,
     plant_days: Annotated[int, typer.Option(help="For how many days it does.", min=1)] = 3,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the simulation that is there; its company stays as it is.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the daily job day by day on a simulated company, and approve going live when the numbers have agreed."""
@@ -78,16 +118,18 @@ def simulate_command(
         if plant_on is not None:
             first = parameters.days + plant_on - 1
             parameters = replace(parameters, net_of_fees=(first, first + plant_days))
-        began = time.monotonic()
-        with _apart(folder, ours.dbt / PARSED, parameters, progress) as url:
-            found = list(_days(url, days, progress))
+        done = _done(folder) if resume else []
+        with _apart(folder, ours.dbt / PARSED, None if resume else parameters, progress) as url:
+            for day in _days(url, done, days, progress):
+                done.append(day)
             status = go_live.status(settings.places())
         answer = {
-            "days": len(found),
-            "seconds": round(time.monotonic() - began, 1),
+            "days": len(done),
+            "seconds": round(sum(day.seconds for day in done), 1),
+            "processor_seconds": round(sum(sum(day.processor_seconds.values()) for day in done), 1),
             "data_dir": str(folder),
             **go_live.as_json(status),
-            "by_day": [asdict(day) for day in found],
+            "by_day": [asdict(day) for day in done],
         }
         if as_json:
             print(json.dumps(answer))  # noqa: T201
@@ -97,29 +139,45 @@ def simulate_command(
             raise typer.Exit(1)
 
 
+def _done(folder: Path) -> list[Simulated]:
+    """The days that an interrupted simulation has behind it.
+
+    Raises:
+        run.CannotRunError: if there is none.
+    """
+    try:
+        lines = (folder / DAYS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise run.CannotRunError(f"There is no simulation in {folder} to go on with: leave --resume out.") from None
+    return [Simulated(**json.loads(line)) for line in lines]
+
+
 @contextmanager
-def _apart(folder: Path, parsed: Path, parameters: WorldParameters, progress: Lines) -> Iterator[str]:
+def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progress: Lines) -> Iterator[str]:
     """A company and a data directory of the simulation's own, and every setting pointing there; the sandbox's address.
 
-    What dbt has read of the project is taken along: reading it again takes as long as half a day's run.
+    Without `parameters` they are those of the last simulation. What dbt has read of the project is taken along: reading
+    it again takes as long as half a day's run.
     """
     from sandbox import generate, serve  # noqa: PLC0415 - brings the whole simulation along
     from sandbox.limits import Limits  # noqa: PLC0415
 
-    kept = next((path.read_bytes() for path in (folder / "dbt" / PARSED, parsed) if path.exists()), None)
     serve.stop_running(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    target = folder / "dbt" / PARSED
-    target.parent.mkdir(parents=True)
-    if kept is not None:
-        target.write_bytes(kept)
+    if parameters is not None:
+        kept = next((path.read_bytes() for path in (folder / "dbt" / PARSED, parsed) if path.exists()), None)
+        shutil.rmtree(folder, ignore_errors=True)
+        target = folder / "dbt" / PARSED
+        target.parent.mkdir(parents=True)
+        if kept is not None:
+            target.write_bytes(kept)
     port = environment.free_port()
     ours = {**environment.moved(folder, port), **UNHURRIED, "SANDBOX__URL": f"http://127.0.0.1:{port}"}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
-        with progress.step("generate the simulated company"):
-            generate.generate(folder, parameters)
+        if parameters is not None:
+            with progress.step("generate the simulated company"):
+                generate.generate(folder, parameters)
         yield serve.ensure_running(folder, port, limits=Limits.off())
     finally:
         serve.stop_running(folder)
@@ -130,35 +188,45 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters, progress: Li
                 os.environ[name] = value
 
 
-def _days(url: str, days: int, progress: Lines) -> Iterator[Simulated]:
-    """Every day's run, and what validation says after it."""
-
-    def advance(_places: settings.Places) -> None:
-        requests.post(f"{url}/_sandbox/advance", json={"days": 1}, timeout=600).raise_for_status()
-
-    for number in range(1, days + 1):
+def _days(url: str, done: list[Simulated], days: int, progress: Lines) -> Iterator[Simulated]:
+    """Every further day's run, and what validation says after it; each is written down before it is told."""
+    for number in range(len(done) + 1, days + 1):
         began = time.monotonic()
+        watch = Stopwatch()
+        last = done[-1].as_of if done else None
+
+        def advance(_places: settings.Places, *, last: str | None = last, watch: Stopwatch = watch) -> None:
+            # a day that was interrupted has its morning already
+            if last is not None and str(clock.as_of()) == last:
+                with watch.step("advance"):
+                    requests.post(f"{url}/_sandbox/advance", json={"days": 1}, timeout=600).raise_for_status()
+
         # the company lives on while dbt reads the project
-        prepare = advance if number > 1 else None
-        with run.started("simulate", Lines(quiet=True), is_new=True, builds=True, prepare=prepare) as this:
+        with run.started("simulate", watch, is_new=True, builds=True, prepare=advance) as this:
             summary = run.everything(this)
         found = go_live.status(this.places)
-        if not found.standing.is_live and not found.missing:
+        if found.may_be_approved and not found.standing.is_live:
             with run.delivering("go-live") as places:
                 go_live.approve(
                     places, by=APPROVER, evidence=f"simulated days 1 to {number}, published {found.version}"
                 )
             found = go_live.status(this.places)
+        verdict = summary.verdict
         day = Simulated(
             day=number,
             as_of=str(this.as_of),
             exit_code=summary.exit_code,
             seconds=round(time.monotonic() - began, 1),
-            shortest_streak=min(each.periods for each in found.streaks if each.grain == "day"),
+            phases=watch.seconds,
+            processor_seconds=watch.processor_seconds,
+            warnings=[f"{check.name}: {check.message}" for check in verdict.warnings] if verdict else [],
+            shortest_streak=min((each.periods for each in found.streaks if each.grain == "day"), default=0),
             is_live=found.standing.is_live,
             breaks=summary.breaks,
             messages=summary.messages,
         )
+        with (this.places.data_dir / DAYS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(day)) + "\n")
         mode, told = "live" if day.is_live else "shadow", day.messages if day.exit_code else day.breaks
         progress.note(
             f"day {number:>3}  {this.as_of:%Y-%m-%d}  {day.seconds:5.1f} s  {day.shortest_streak:>3} in a row  {mode}"
