@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
 # orjson reads a whole number beyond 64 bits as a float; such a payload takes the slow way and stays what it is
 LONG_NUMBER = re.compile(r"\d{17}")
 TWO_DIGITS = re.compile(r"\d\d")
+DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def parsed(text: str) -> Any:
@@ -27,6 +29,17 @@ def parsed(text: str) -> Any:
     # among seventeen digits in a row two stand in places that eight divides, next to each other there
     is_plain = TWO_DIGITS.search(text[::8]) is None or LONG_NUMBER.search(text) is None
     return orjson.loads(text) if is_plain else json.loads(text)
+
+
+def all_parsed(texts: Sequence[str]) -> list[Any]:
+    """The JSON of each, as `parsed` gives it.
+
+    Raises:
+        ValueError: if one is none.
+    """
+    # looked at together, which takes a fraction of the time
+    is_plain = b"0" * 17 not in "".join(texts).encode().translate(DIGITS)
+    return list(map(orjson.loads if is_plain else json.loads, texts))
 
 
 def canonical(payload: str) -> str:

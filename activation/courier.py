@@ -190,10 +190,6 @@ class Courier:
             if (left < 0 and items) or (can_be_asked and item.is_unknown) is is_send:
                 break
             items.append(item)
-        if is_send:
-            for item in items:
-                item.tries += 1
-                item.attempt_count += 1
         for _ in items:
             self._in_hand.popleft()
         return Request(items, is_send)
@@ -219,7 +215,7 @@ class Courier:
             if not reason and item.is_wanted:
                 kept.append(item)
             elif self._is_asked_about(item):
-                kept.append(replace(item, is_wanted=False))  # whether it arrived must be known all the same
+                kept.append(item._replace(is_wanted=False))  # whether it arrived must be known all the same
             else:
                 settled.withdrawn.append(
                     (
@@ -239,6 +235,8 @@ class Courier:
         self._in_hand.extendleft(reversed(settled.again))
         self._halves.extend(settled.halves)
         self._allowance.give_back(settled.unused)
+        if settled.arrived:
+            step.arrived(settled.arrived, self._time.now())
         if settled.results:
             step.record(settled.results, self._time.now())
         return pace
@@ -267,6 +265,11 @@ class Courier:
 
     def _tell(self, settled: Settled) -> None:
         self._tally.withdrawn += len(settled.withdrawn)
+        for request in settled.arrived:
+            self._tally.acknowledged += len(request.numbers)
+            if self._on_progress is not None:
+                for _ in request.numbers:
+                    self._on_progress(self._destination.name, State.ACKNOWLEDGED)
         for result in settled.finished:
             state = result.outcome.state
             if state is State.ACKNOWLEDGED:

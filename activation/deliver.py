@@ -16,8 +16,9 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 from activation.courier import Courier
+from activation.destinations import Basics
 from activation.pacing import Breaker, Retry, Time
-from activation.plan import SENT_VERDICTS, Verdict
+from activation.plan import SENT_VERDICTS, Delivery, Verdict
 from activation.tables import own_name
 from activation.tally import Tally
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from activation.actions import Action, State
-    from activation.destinations import Destinations
+    from activation.desired import Fresh
+    from activation.destinations import Destination, Destinations
     from activation.ledger import Ledger
     from activation.pacing import Window
-    from activation.plan import Delivery
 
 __all__ = ["Budget", "Checks", "Tally", "deliver", "stage", "work"]
 
@@ -127,6 +128,19 @@ def stage(
             is_changed=is_changed,
             is_wanted=is_wanted,
         )
+
+
+def stage_fresh(fresh: Fresh, destinations: Destinations, ledger: Ledger, time: Time, plan_id: str, queue: str) -> None:
+    """The same for what the ledger never heard of; what has to arrive in an order is looked at one by one."""
+    in_order = {name for name, _ in fresh.counts() if not _takes_any_order(destinations[name])}
+    if not in_order:
+        ledger.enqueue_fresh(fresh.rows, time.now(), plan_id, queue)
+        return
+    stage([Delivery(each, Verdict.NEW) for each in fresh.actions()], destinations, ledger, time, plan_id, queue)
+
+
+def _takes_any_order(destination: Destination) -> bool:
+    return getattr(type(destination), "order_key", None) is Basics.order_key
 
 
 def work(

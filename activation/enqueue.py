@@ -33,6 +33,11 @@ RENEWED = (
 )  # fmt: skip
 
 
+# of an action that nobody knew the rest is the same for all
+OWN = (*COLUMNS[:9], "payload", "payload_hash")
+SHARED = ("first_planned_at", "updated_at", "plan_id", "queued")
+
+
 def rows_of(
     actions: Iterable[Action],
     now: datetime,
@@ -70,22 +75,46 @@ class Enqueueing:
         else:
             insert = sqlite.insert(deliveries).values({name: sa.bindparam(name) for name in COLUMNS})
         self._statement = _renewing(insert, is_changed=is_changed)
-        self._text, self._constants = "", ()
+        self._text, self._fresh = "", ""
         if dialect.name != "postgresql":
-            compiled: Any = self._statement.compile(dialect=dialect)
-            order: list[str] = list(compiled.positiontup)
-            if tuple(order[: len(COLUMNS)]) != COLUMNS:
-                raise RuntimeError("The statement's parameters do not come in the order of its columns.")
-            self._text = str(compiled)
-            self._constants = tuple(compiled.params[name] for name in order[len(COLUMNS) :])
+            self._text = _in_order(self._statement, dialect, COLUMNS)
+            rest = {"state": "'planned'", "tries": "0", "is_wanted": "1", "order_key": "null"}
+            rest.update({name: f"@{name}@" for name in SHARED})
+            values: dict[str, Any] = {name: sa.bindparam(name) for name in OWN}
+            values.update({name: sa.literal_column(text) for name, text in rest.items()})
+            shared = _renewing(sqlite.insert(deliveries).values(values), is_changed=is_changed)
+            self._fresh = _in_order(shared, dialect, OWN)
 
     def run(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Note these rows."""
         if self._text:
-            connection.exec_driver_sql(self._text, [(*row, *self._constants) for row in rows])
+            connection.exec_driver_sql(self._text, list(rows))
         else:
             document = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows]).decode()
             connection.execute(self._statement, {"rows": document})
+
+    def run_fresh(
+        self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], now: datetime, plan_id: str, queued: str
+    ) -> None:
+        """Note rows of OWN that nobody is known to have heard of; they have no order."""
+        when = as_text(now)
+        if not self._text:
+            shared = (when, when, plan_id, queued, 0, True, None)
+            self.run(connection, [(*row[:9], "planned", *row[9:11], *shared) for row in rows])
+            return
+        text = self._fresh
+        # a value that is the same for all is written once: handing it over with every row costs more than its storage
+        for name, value in zip(SHARED, (when, when, plan_id, queued), strict=True):
+            text = text.replace(f"@{name}@", "'{}'".format(value.replace("'", "''")))
+        connection.exec_driver_sql(text, list(rows))
+
+
+def _in_order(statement: Any, dialect: sa.Dialect, columns: Sequence[str]) -> str:
+    """The statement's text, which takes these columns and nothing else."""
+    compiled: Any = statement.compile(dialect=dialect)
+    if tuple(compiled.positiontup) != tuple(columns):
+        raise RuntimeError("The statement's parameters are not its columns.")
+    return str(compiled)
 
 
 def _renewing(insert: Any, *, is_changed: bool) -> Any:
@@ -96,7 +125,7 @@ def _renewing(insert: Any, *, is_changed: bool) -> Any:
         index_elements=["action_id"],
         set_={
             "state": sa.case((any_of(known.state, (State.UNKNOWN, State.WAITING)), known.state), else_=new.state),
-            "due": sa.case((in_open, known.due), else_=0.0),
+            "due": sa.case((in_open, known.due), else_=sa.literal_column("0.0")),
             "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
             "first_tried": sa.case((in_open, known.first_tried), else_=None),
             **{name: getattr(new, name) for name in RENEWED},

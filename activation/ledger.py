@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from activation.actions import Action, Outcome, State
-from activation.enqueue import Enqueueing, rows_of
+from activation.enqueue import OWN, Enqueueing, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
 from activation.tables import attempts, deliveries, engine_for, is_gone, listed, metadata, one_of, openings
@@ -90,6 +90,12 @@ class Ledger:
         query = sa.select(deliveries).where(one_of(deliveries.c.action_id, "ids"))
         with self.reading() as connection:
             return {row.action_id: entry_of(row) for row in connection.execute(query, {"ids": listed(action_ids)})}
+
+    def known(self, action_ids: Sequence[str]) -> set[str]:
+        """Those of these that the ledger has heard of."""
+        query = sa.select(deliveries.c.action_id).where(one_of(deliveries.c.action_id, "ids"))
+        with self.reading() as connection:
+            return set(connection.execute(query, {"ids": listed(action_ids)}).scalars())
 
     def unresolved(self) -> dict[str, Entry]:
         """What was sent and may have arrived."""
@@ -168,6 +174,11 @@ class Ledger:
             rows = rows_of(chunk, now, plan_id=plan_id, queued=queue, order_key=order_key, is_wanted=is_wanted)
             with self.transaction() as connection:
                 self._enqueueing[is_changed].run(connection, rows)
+
+    def enqueue_fresh(self, rows: Sequence[tuple[Any, ...]], now: datetime, plan_id: str, queue: str) -> None:
+        """The same for actions as `desired.Fresh` has them, to be sent in any order."""
+        with self.transaction() as connection:
+            self._enqueueing[False].run_fresh(connection, [row[: len(OWN)] for row in rows], now, plan_id, queue)
 
     def open_queue(self, queue: str, plan_id: str, blocked: Collection[str] = ()) -> None:
         """Let the workers of a plan have what was enqueued there, except the blocked actions."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from activation.actions import Action, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
 
@@ -91,10 +91,7 @@ def plan(
         ValueError: if two desired actions share an id.
     """
     actions = list(desired)
-    wanted = {action.action_id for action in actions}
-    if len(wanted) < len(actions):
-        ((twice, _),) = Counter(action.action_id for action in actions).most_common(1)
-        raise ValueError(f"Action {twice} is desired twice; action ids are unique over all act_ models.")
+    wanted = unique([action.action_id for action in actions])
     deliveries = [_judge(action, ledger.get(action.action_id), policies, as_of) for action in actions]
     deliveries += [
         _abandoned(entry, policies.get(entry.action.destination))
@@ -103,6 +100,19 @@ def plan(
     ]
     deliveries.sort(key=attrgetter("action.priority", "action.occurred_at", "action.action_id"))
     return deliveries
+
+
+def unique(action_ids: Sequence[str]) -> set[str]:
+    """These ids.
+
+    Raises:
+        ValueError: if one is there twice.
+    """
+    found = set(action_ids)
+    if len(found) < len(action_ids):
+        ((twice, _),) = Counter(action_ids).most_common(1)
+        raise ValueError(f"Action {twice} is desired twice; action ids are unique over all act_ models.")
+    return found
 
 
 def _judge(  # noqa: PLR0911 - one reason after the other, the first that holds

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from activation.actions import OPEN_STATES, Outcome, State
 from activation.errors import BatchRejectedError, LimitedError, OutcomeUnknownError, StoppedError
-from activation.step import Claimed, Pace, Result
+from activation.step import Arrived, Claimed, Pace, Result
 
 if TYPE_CHECKING:
     import random
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Settled:
     """What one step writes down, and what it leaves in hand."""
 
-    results: list[Result] = field(default_factory=list)
+    arrived: list[Arrived] = field(default_factory=list)  # requests of which everything was taken
+    results: list[Result] = field(default_factory=list)  # of the other requests
     withdrawn: list[tuple[str, str]] = field(default_factory=list)  # action id and reason
     finished: list[Result] = field(default_factory=list)  # of the results, those to be told
     again: list[Claimed] = field(default_factory=list)  # asked about, not there, and still wanted: to be sent now
@@ -53,13 +54,12 @@ class Judge:
         else:
             whole, pace = self._whole(error, pace, wall)
             outcomes = [whole] * len(request.items)
-        done = [each for each in outcomes if each is not None and each.state is State.ACKNOWLEDGED]
-        if request.is_send and len(done) == len(request.items):  # most often, so it is made short work of
-            pairs = zip(request.items, done, strict=True)
-            results = [Result(item.action, each, seq=item.seq) for item, each in pairs]
-            settled.results += results
-            settled.finished += results
-            return pace
+        if error is None and request.is_send:  # most often all is well, so that is made short work of
+            states, reasons, statuses, references, *_ = zip(*request.outcomes, strict=True)
+            if states.count(State.ACKNOWLEDGED) == len(states) and len({*reasons}) == len({*statuses}) == 1:
+                numbers = [item.seq for item in request.items]
+                settled.arrived.append(Arrived(numbers, list(references), reasons[0], statuses[0]))
+                return pace
         dues: dict[tuple[int, float | None], float] = {}  # one draw for all, so that a batch comes back as a batch
         for item, outcome in zip(request.items, outcomes, strict=True):
             if outcome is None:
@@ -81,7 +81,7 @@ class Judge:
             if outcome is not None and outcome.state is not State.WAITING:
                 found.append(outcome)
             elif item.is_wanted:
-                settled.again.append(replace(item, is_unknown=False))
+                settled.again.append(item._replace(is_unknown=False))
                 found.append(None)
             elif outcome is None:
                 settled.withdrawn.append(
@@ -104,15 +104,14 @@ class Judge:
     ) -> Result:
         if outcome.state not in {State.WAITING, State.UNKNOWN}:
             return Result(item.action, outcome, seq=item.seq)
-        retry, tries = self._budget.retry, item.tries + (0 if is_send else 1)
+        retry, tries = self._budget.retry, item.tries + 1
+        attempts = item.attempt_count + is_send
         is_limit = outcome.retry_after is not None or outcome.status_code == 429
         is_old = item.first_tried is not None and wall - item.first_tried >= retry.total_seconds
         # age alone proves nothing: the machine may have been off, or its clock been set
-        if (is_old and item.attempt_count >= retry.attempts) or (
-            item.attempt_count >= retry.total_attempts and not is_limit
-        ):
+        if (is_old and attempts >= retry.attempts) or (attempts >= retry.total_attempts and not is_limit):
             doubt = " Whether it arrived is unknown." if outcome.state is State.UNKNOWN else ""
-            reason = f"Given up after {item.attempt_count} attempts: {outcome.reason}{doubt}"
+            reason = f"Given up after {attempts} attempts: {outcome.reason}{doubt}"
             return Result(item.action, outcome._replace(state=State.DEAD, reason=reason), seq=item.seq)
         key = (tries, outcome.retry_after)
         due = dues.setdefault(key, wall + retry.wait(max(tries, 1), outcome.retry_after, self._rng))
@@ -160,7 +159,8 @@ class Judge:
         if len(items) == 1:
             return [Outcome.rejected(str(error), error.status_code)]
         middle = len(items) // 2
-        settled.halves += [items[:middle], items[middle:]]
+        again = [item.sent() for item in items]
+        settled.halves += [again[:middle], again[middle:]]
         return [Outcome.waiting(f"The batch was refused: {error}", error.status_code)] * len(items)
 
 

@@ -10,7 +10,9 @@ import operator
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 import sqlalchemy as sa
@@ -44,17 +46,29 @@ class Result(NamedTuple):
     seq: int = 0
 
 
-@dataclass(slots=True)
-class Claimed:
-    """A delivery that this worker holds now; the numbers count the request that it is in."""
+class Claimed(NamedTuple):
+    """A delivery that this worker holds now; the numbers count the requests before the one that it is in."""
 
     action: Action
+    seq: int
     is_unknown: bool
     is_wanted: bool
     tries: int
     attempt_count: int  # since a person last asked for it
     first_tried: float | None
-    seq: int
+
+    def sent(self) -> Claimed:
+        """The same after one more request."""
+        return self._replace(tries=self.tries + 1, attempt_count=self.attempt_count + 1)
+
+
+class Arrived(NamedTuple):
+    """Deliveries of one request, all of which the vendor has: their rows, its names for them, what it said of all."""
+
+    numbers: list[int]
+    references: list[str | None]
+    reason: str
+    status_code: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +128,18 @@ _IS_FREE = _known.queued.in_(_OPENED) & _IS_NEXT
 _QUEUES = Prepared(_OPENED.order_by(openings.c.queue))
 _CLAIMED = (
     "action_id", "destination", "object", "action", "customer_id", "occurrence_id", "occurred_at", "expires_at",
-    "priority", "payload", "payload_hash", "state", "is_wanted", "tries", "attempt_count", "given_up_at", "first_tried",
-    "seq",
+    "priority", "payload", "payload_hash", "seq",
 )  # fmt: skip
+_of_claimed = (
+    sa.case((_known.state == sa.literal_column("'unknown'"), True), else_=False),
+    _known.is_wanted,
+    _known.tries,
+    _known.attempt_count - _known.given_up_at,
+    _known.first_tried,
+)
 _URGENT = operator.itemgetter(8, 6, 0)  # of such a row: priority, occurred_at, action_id
 _FIND = Prepared(
-    sa.select(*[_known[name] for name in _CLAIMED])
+    sa.select(*[_known[name] for name in _CLAIMED], *_of_claimed)
     .where(_known.queued == sa.bindparam("queue"), _IS_NEXT, _known.due <= sa.bindparam("wall"))
     .order_by(_known.priority, _known.occurred_at, _known.action_id)
     .limit(sa.bindparam("most"))
@@ -162,17 +182,26 @@ _END = _STILL.values(**_CHANGE, **_FREED, queued=None)
 _QUEUE = _STILL.values(**_CHANGE, **_FREED, queued=_known.plan_id)
 # what the vendor has is true whoever holds the row by now
 _references = pairs("references")
+_acknowledge = sa.update(deliveries).values(
+    **_CHANGE,
+    **_FREED,
+    queued=None,
+    acknowledged_hash=_known.payload_hash,
+    acknowledged_at=sa.bindparam("now"),
+    first_tried=None,
+)
 _ACKNOWLEDGE = Prepared(
-    sa.update(deliveries)
-    .where(_known.seq == sa.cast(_references.c.key, _known.seq.type))
-    .values(
-        **_CHANGE,
-        **_FREED,
-        queued=None,
-        acknowledged_hash=_known.payload_hash,
-        acknowledged_at=sa.bindparam("now"),
-        first_tried=None,
-        vendor_reference=_references.c.value,
+    _acknowledge.where(_known.seq == sa.cast(_references.c.key, _known.seq.type)).values(
+        vendor_reference=_references.c.value
+    )
+)
+# of rows with nothing between them, whose references are equally long: one after the other, as bytes
+_at = (_known.seq - sa.bindparam("first")) * sa.bindparam("size") + sa.literal_column("1")
+_ACKNOWLEDGE_ROW = Prepared(
+    _acknowledge.where(_known.seq.between(sa.bindparam("first"), sa.bindparam("last"))).values(
+        vendor_reference=sa.cast(
+            sa.func.substr(sa.bindparam("references", type_=sa.LargeBinary), _at, sa.bindparam("size")), sa.Text
+        )
     )
 )
 _ATTEMPT = (
@@ -225,10 +254,6 @@ _SET_PACE = Prepared(
     .where(pace.c.destination == sa.bindparam("here"))
     .values({name: sa.bindparam(f"to_{name}") for name in _BUCKET})
 )
-
-
-def _as_it_is(moment: datetime) -> datetime:
-    return moment
 
 
 class Step:
@@ -289,14 +314,16 @@ class Step:
             here = {"queue": queue, "plan_id": self._plan_id, "here": self._destination, "wall": wall, "most": limit}
             found = _FIND.rows(self._connection, here)
             rows = sorted([*rows, *found], key=_URGENT)[:limit] if rows and found else [*rows, *found]
-        read = datetime.fromisoformat if self._connection.dialect.name == "sqlite" else _as_it_is
-        return [
-            Claimed(
-                Action._make((*row[:6], read(row[6]), row[7] and read(row[7]), *row[8:11])),
-                row[11] == "unknown", bool(row[12]), row[13], row[14] - row[15], row[16], row[17],
-            )
-            for row in rows
-        ]  # fmt: skip
+        if not rows:
+            return []
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        if self._connection.dialect.name == "sqlite":
+            for place in (6, 7):  # times, of which many are the same
+                read = {text: text and datetime.fromisoformat(text) for text in set(columns[place])}
+                columns[place] = [read[text] for text in columns[place]]
+        # made by the column and as tuples, for there are many: by its constructor each would take ten times as long
+        actions = map(partial(tuple.__new__, Action), zip(*columns[:11], strict=True))
+        return list(map(partial(tuple.__new__, Claimed), zip(actions, *columns[11:], strict=True)))
 
     def hold(self, numbers: Sequence[int], wall: float) -> None:
         """Keep what was claimed and is not sent yet from others."""
@@ -373,10 +400,38 @@ class Step:
             attempt = {"now": now, "to_state": str(state), "status": status, "why": reason, "mark": mark}
             _APPEND.run(self._connection, numbers, attempt)
             if state is State.ACKNOWLEDGED:
-                references = {each.seq: each.outcome.vendor_reference for each in alike}
-                written = orjson.dumps(references, option=orjson.OPT_NON_STR_KEYS).decode()
-                _ACKNOWLEDGE.run(self._connection, {"references": written, **change})
+                self._acknowledge(numbers, [each.outcome.vendor_reference for each in alike], change)
                 continue
             statement = _QUEUE if is_queued and state in OPEN_STATES else _END
             mine = {"numbers": listed(numbers), "worker": self._worker, **change}
             self._connection.execute(_KEEP if is_held else statement, mine)
+
+    def arrived(self, requests: Sequence[Arrived], now: datetime) -> None:
+        """Note that everything in these requests was taken; what `record` does, for many at once."""
+        groups: dict[tuple[str, int | None], list[Arrived]] = defaultdict(list)
+        for request in requests:
+            groups[request.reason, request.status_code].append(request)
+        mark = f"-at-{now:%Y%m%dT%H%M%S.%f}"
+        state = str(State.ACKNOWLEDGED)
+        for (reason, status), alike in groups.items():
+            alike.sort(key=lambda request: request.numbers[0])
+            numbers = list(chain.from_iterable([request.numbers for request in alike]))
+            references = list(chain.from_iterable([request.references for request in alike]))
+            attempt = {"now": now, "to_state": state, "status": status, "why": reason, "mark": mark}
+            _APPEND.run(self._connection, numbers, attempt)
+            self._acknowledge(numbers, references, {"to_state": state, "why": reason, "when_due": 0.0, "now": now})
+
+    def _acknowledge(self, numbers: list[int], references: list[str | None], change: Mapping[str, Any]) -> None:
+        first, last = numbers[0], numbers[-1]
+        sizes = {each.isascii() and len(each) for each in references if each is not None}
+        is_row = last - first + 1 == len(numbers) and numbers == list(range(first, last + 1))
+        if is_row and len(sizes) == 1 and None not in references and self._connection.dialect.name == "sqlite":
+            (size,) = sizes
+            if size:
+                written = "".join(cast("list[str]", references)).encode()
+                row = {"first": first, "last": last, "size": size, "references": written}
+                _ACKNOWLEDGE_ROW.run(self._connection, {**row, **change})
+                return
+        by_number = dict(zip(numbers, references, strict=True))
+        document = orjson.dumps(by_number, option=orjson.OPT_NON_STR_KEYS).decode()
+        _ACKNOWLEDGE.run(self._connection, {"references": document, **change})

@@ -9,17 +9,19 @@ import json
 import secrets
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
+from hashlib import md5, sha256
 from typing import TYPE_CHECKING, Any
 
-from activation.deliver import stage
+from activation.deliver import stage, stage_fresh
+from activation.desired import Fresh
 from activation.pacing import estimate
-from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan
+from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan, unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
+    from activation.actions import Action
     from activation.desired import Published
     from activation.destinations import Destinations
     from activation.ledger import Ledger
@@ -81,13 +83,24 @@ class Outlook:
             self.counts[destination, action, str(verdict), reason] += number
             if verdict in SENT_VERDICTS:
                 self.to_send[destination, action] += number
-        said = [
-            (action.action_id + verdict + action.payload_hash).encode()
-            for action, verdict, *_ in deliveries
-            if verdict in SENT_VERDICTS
-        ]
+        self._say(
+            [
+                said(action.action_id, verdict, action.payload_hash)
+                for action, verdict, *_ in deliveries
+                if verdict in SENT_VERDICTS
+            ]
+        )
+
+    def add_fresh(self, fresh: Fresh) -> None:
+        """Count these, all of which are new."""
+        for (destination, action), number in fresh.counts().items():
+            self.counts[destination, action, str(Verdict.NEW), ""] += number
+            self.to_send[destination, action] += number
+        self._say([row[-1] for row in fresh.rows])
+
+    def _say(self, numbers: Sequence[int]) -> None:
         # a sum does not depend on the order in which the rows came
-        self.digest = (self.digest + sum([int.from_bytes(sha256(each).digest()) for each in said])) % 2**256
+        self.digest = (self.digest + sum(numbers)) % 2**64
 
     def per_action(self) -> dict[str, int]:
         """What would be sent, by action."""
@@ -133,10 +146,12 @@ def look_ahead(
     *,
     only: Collection[str] = (),
     on_planned: Callable[[list[Delivery], Mapping[str, Entry]], None] = lambda _planned, _known: None,
+    on_fresh: Callable[[Fresh], None] | None = None,
 ) -> Outlook:
     """Plan without changing anything; `on_planned` is told each chunk, with what the ledger knows about it.
 
-    `only` names destinations; none means all.
+    `only` names destinations; none means all. `on_fresh` is told what the ledger knows nothing about, if it is there;
+    if not, `on_planned` is.
 
     Raises:
         desired.DesiredError: if the published file cannot be read.
@@ -145,6 +160,12 @@ def look_ahead(
     outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of)
     unresolved = ledger.unresolved()
     once = [each for each, policy in policies.items() if not policy.resends_changes]
+    # nothing speaks against what goes there but its age and what the ledger knows
+    welcome = [
+        each
+        for each, policy in policies.items()
+        if policy.live and policy.customers is None and (not only or each in only)
+    ]
     seen: set[str] = set()
 
     def take(deliveries: list[Delivery], known: Mapping[str, Entry]) -> None:
@@ -152,7 +173,23 @@ def look_ahead(
         outlook.add(chosen)
         on_planned(chosen, known)
 
-    for chunk in published.changed(ledger.delivered(), once):
+    def take_fresh(fresh: Fresh) -> list[Action]:
+        """Those of them that the ledger knows all the same, though not as delivered."""
+        ids = [row[0] for row in fresh.rows]
+        unique(ids)
+        heard_of = ledger.known(ids)
+        new = fresh.without(heard_of) if heard_of else fresh
+        outlook.add_fresh(new)
+        if on_fresh is not None and new.rows:
+            on_fresh(new)
+        elif new.rows:
+            on_planned([Delivery(each, Verdict.NEW) for each in new.actions()], {})
+        return Fresh([row for row in fresh.rows if row[0] in heard_of]).actions() if heard_of else []
+
+    for found in published.changed(ledger.delivered(), once, welcome, as_of):
+        chunk = take_fresh(found) if isinstance(found, Fresh) else found
+        if not chunk:
+            continue
         known = ledger.entries([action.action_id for action in chunk])
         seen.update(unresolved.keys() & {action.action_id for action in chunk})
         take(plan(chunk, known, policies, as_of), known)
@@ -192,7 +229,12 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
     def enqueue(deliveries: list[Delivery], _known: Mapping[str, Entry]) -> None:
         stage(deliveries, destinations, ledger, time, plan_id, queue)
 
-    outlook = look_ahead(published, ledger, policies, guards, as_of, only=only, on_planned=enqueue)
+    def enqueue_fresh(fresh: Fresh) -> None:
+        stage_fresh(fresh, destinations, ledger, time, plan_id, queue)
+
+    outlook = look_ahead(
+        published, ledger, policies, guards, as_of, only=only, on_planned=enqueue, on_fresh=enqueue_fresh
+    )
     if expected is not None and expected != outlook.fingerprint:
         raise PlanChangedError(
             "The plan has changed since the file was written (data, configuration or deliveries): nothing was sent."
@@ -202,6 +244,12 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
     if "" not in blocked:
         ledger.open_queue(queue, plan_id, blocked)
     return outlook
+
+
+def said(action_id: str, verdict: Verdict, payload_hash: str) -> int:
+    """What a plan says about one action, as a number; DuckDB computes the same, see `desired.SAID`."""
+    digest = md5(f"{action_id}{verdict}{payload_hash}".encode(), usedforsecurity=False).digest()
+    return int.from_bytes(digest[8:], "little")
 
 
 class PlanChangedError(Exception):

@@ -180,10 +180,11 @@ def _configure(raw: Any, _record: Any) -> None:
     raw.isolation_level = None
     cursor = raw.cursor()
     cursor.execute(f"pragma busy_timeout = {int(BUSY_SECONDS * 1000)}")
+    cursor.execute("pragma page_size = 8192")  # of a new ledger; a step writes whole pages, each with some ten rows
     cursor.execute("pragma journal_mode = wal")
     cursor.execute("pragma synchronous = full")
     cursor.execute("pragma cache_size = -8000")  # KiB; what a step changes is not read again and again
-    cursor.execute("pragma wal_autocheckpoint = 8000")  # pages; fewer of them means fewer waits for the disk
+    cursor.execute("pragma wal_autocheckpoint = 4000")  # pages; fewer of them means fewer waits for the disk
     cursor.close()
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activation.deliver import Budget, work
-from activation.desired import Published
+from activation.desired import Fresh, Published
 from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
 from activation.ledger import Ledger
@@ -171,8 +171,8 @@ def planning(folder: Path, rows: int) -> tuple[float, float, float]:
         publish(folder / "plan.duckdb", rows, "customerio")
         ledger = Ledger(folder / f"plan-{rows}.sqlite")
         published = Published.newest(folder / "plan.duckdb")
-        for chunk in published.changed([]):  # what a delivery would have left
-            ledger.enqueue(chunk, AS_OF)
+        for chunk in published.changed([], welcome=["customerio"], as_of=AS_OF):  # what a delivery would have left
+            ledger.enqueue_fresh(chunk.rows if isinstance(chunk, Fresh) else [], AS_OF, "plan", "queue")
         with ledger.transaction() as connection:
             connection.exec_driver_sql(
                 "update deliveries set state = 'acknowledged', acknowledged_hash = payload_hash,"

@@ -7,14 +7,15 @@ Customer.io ignores if it has it. Messages are never sent directly (that API has
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from activation.actions import Action, Outcome
+from activation.actions import Action, Outcome, State, all_parsed
 from activation.destinations import Basics
 from activation.errors import BatchRejectedError, OutcomeUnknownError
-from activation.identifiers import milliseconds, ulid
+from activation.identifiers import seconds, ulids
 from activation.pacing import Rate
 from activation.transport import Reply, Transport, words
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 ITEM_BYTES = 32_000  # a single operation beyond 32 kB is refused with the whole batch, so it is not even sent
 REQUEST_BYTES = 500_000
 NAME_BYTES = 100
+# written anew a payload grows at most sevenfold (1e5 becomes 100000.0), and its envelope has some 300 bytes more
+SURELY_SMALL = 4_000
 
 
 class CustomerIo(Basics):
@@ -42,26 +45,53 @@ class CustomerIo(Basics):
 
     def send(self, actions: Sequence[Action]) -> list[Outcome]:
         """See Destination."""
-        outcomes: list[Outcome | None] = []
-        entities: list[bytes] = []
-        references: list[str] = []
-        for action in actions:
-            reference = ulid(action.occurred_at, action.action_id)
-            entity, problem = _entity(action, reference)
-            outcomes.append(Outcome.rejected(problem) if problem else None)
-            if not problem:
+        references = ulids([action.occurred_at for action in actions], [action.action_id for action in actions])
+        entities: list[Any] = []
+        problems: dict[int, Outcome] = {}
+        names: dict[Any, str] = {}
+        bodies = all_parsed([action.payload for action in actions])
+        for place, (action, body, reference) in enumerate(zip(actions, bodies, references, strict=True)):
+            if user_id := body.get("user_id"):
+                identifiers = {"id": str(user_id)}
+            elif email := body.get("email"):
+                identifiers = {"email": str(email)}
+            else:
+                problems[place] = Outcome.rejected("The payload names neither user_id nor email.")
+                continue
+            given = str(body.get("event_name") or "")
+            name = names.get(given) or names.setdefault(given, given.strip())
+            entity: Any = {
+                "type": "person",
+                "identifiers": identifiers,
+                "action": "event",
+                "name": name,
+                "id": reference,
+                "timestamp": seconds(action.occurred_at),
+                "attributes": body.get("attributes") or {},
+            }
+            problem = _name_problem(name)
+            if not problem and len(action.payload) > SURELY_SMALL:
+                entity, problem = _measured(entity)
+            if problem:
+                problems[place] = Outcome.rejected(problem)
+            else:
                 entities.append(entity)
-                references.append(reference)
-        if entities:
-            body = b'{"batch":[' + b",".join(entities) + b"]}"
-            if len(body) > REQUEST_BYTES:
-                raise BatchRejectedError(f"The batch has {len(body)} bytes, Customer.io takes {REQUEST_BYTES}.", 413)
-            answers = iter(self._answers(self._transport.post("/api/v2/batch", body), references))
-        return [outcome or next(answers) for outcome in outcomes]
+        if not problems:
+            return self._sent(entities, references)
+        sent = [reference for place, reference in enumerate(references) if place not in problems]
+        answers = iter(self._sent(entities, sent) if sent else ())
+        return [problems.get(place) or next(answers) for place in range(len(actions))]
 
     def close(self) -> None:
         """Drop the connections."""
         self._transport.close()
+
+    def _sent(self, entities: list[Any], references: list[str]) -> list[Outcome]:
+        """Send the events; their outcomes."""
+        body = orjson.dumps({"batch": entities})
+        if len(body) > REQUEST_BYTES:
+            raise BatchRejectedError(f"The batch has {len(body)} bytes, Customer.io takes {REQUEST_BYTES}.", 413)
+        return self._answers(self._transport.post("/api/v2/batch", body), references)
 
     def _answers(self, reply: Reply, references: list[str]) -> list[Outcome]:
         status = reply.status_code
@@ -70,6 +100,8 @@ class CustomerIo(Basics):
         errors = reply.data.get("errors") or [] if isinstance(reply.data, dict) else None
         if not isinstance(errors, list):
             raise OutcomeUnknownError("The answer was not what a batch is answered with.", status)
+        if not errors:
+            return [Outcome(State.ACKNOWLEDGED, "", status, reference) for reference in references]
         refused: dict[int, str] = {}
         for error in errors:
             index = error.get("batch_index") if isinstance(error, dict) else None
@@ -84,28 +116,15 @@ class CustomerIo(Basics):
         ]
 
 
-def _entity(action: Action, reference: str) -> tuple[bytes, str]:
-    """The event as the vendor wants it, and why it cannot be sent (empty if it can)."""
-    body = action.body
-    name = str(body.get("event_name") or "").strip()
-    if body.get("user_id"):
-        identifiers = {"id": str(body["user_id"])}
-    elif body.get("email"):
-        identifiers = {"email": str(body["email"])}
-    else:
-        return b"", "The payload names neither user_id nor email."
-    if not name or len(name.encode()) > NAME_BYTES:
-        return b"", f"An event_name has 1 to {NAME_BYTES} bytes, this one has {len(name.encode())}."
-    entity: dict[str, Any] = {
-        "type": "person",
-        "identifiers": identifiers,
-        "action": "event",
-        "name": name,
-        "id": reference,
-        "timestamp": milliseconds(action.occurred_at) // 1000,
-        "attributes": body.get("attributes") or {},
-    }
+@lru_cache(maxsize=1000)
+def _name_problem(name: str) -> str:
+    size = len(name.encode())
+    return "" if 0 < size <= NAME_BYTES else f"An event_name has 1 to {NAME_BYTES} bytes, this one has {size}."
+
+
+def _measured(entity: dict[str, Any]) -> tuple[orjson.Fragment, str]:
+    """The event as it is written, and what is wrong with its size (nothing if it is empty)."""
     written = orjson.dumps(entity)
-    if len(written) > ITEM_BYTES:
-        return b"", f"The event has {len(written)} bytes, Customer.io takes {ITEM_BYTES}."
-    return written, ""
+    is_large = len(written) > ITEM_BYTES
+    problem = f"The event has {len(written)} bytes, Customer.io takes {ITEM_BYTES}." if is_large else ""
+    return orjson.Fragment(written), problem

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activation.actions import Action, parsed
+from activation.actions import Action, all_parsed, parsed
 
 long_numbers = st.integers(-(10**30), 10**30)
 documents = st.recursive(
@@ -20,6 +20,11 @@ documents = st.recursive(
 def test_whole_numbers_stay_what_they_are_wherever_they_stand(document: Any, separators: Any) -> None:
     text = json.dumps(document, separators=separators, ensure_ascii=False)
     assert parsed(text) == document
+
+
+@given(st.lists(documents, max_size=4))
+def test_many_texts_at_once_mean_what_each_of_them_means(found: Any) -> None:
+    assert all_parsed([json.dumps(each) for each in found]) == found
 
 
 @given(st.dictionaries(st.text(max_size=3), long_numbers, max_size=5), st.randoms(use_true_random=False))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from activation.identifiers import CROCKFORD, signing_key, ulid, webhook_headers
+from activation.identifiers import CROCKFORD, signing_key, ulid, ulids, webhook_headers
 
 SECRET = "whsec_" + base64.b64encode(b"sandbox-signing-secret-0123").decode()
 
@@ -30,6 +30,20 @@ def test_a_ulid_holds_the_time_of_the_occurrence_and_is_the_same_on_every_retry(
 )
 def test_every_ulid_is_valid(moment: Any, action_id: Any) -> None:
     assert re.fullmatch(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", ulid(moment, action_id))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.datetimes(datetime.fromisoformat("1970-01-02T00:00:00"), datetime.fromisoformat("9999-01-01T00:00:00")),
+            st.text(),
+        ),
+        max_size=20,
+    )
+)
+def test_many_ulids_at_once_are_the_same_as_one_by_one(pairs: Any) -> None:
+    moments, ids = [moment for moment, _ in pairs], [action_id for _, action_id in pairs]
+    assert ulids(moments, ids) == [ulid(*pair) for pair in pairs]
 
 
 def test_ulids_of_different_actions_differ_and_sort_by_time() -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, Checks, work
-from activation.desired import DesiredError, Published, Recheck, read_desired
+from activation.desired import DesiredError, Fresh, Published, Recheck, read_desired
 from activation.destinations import Basics
+from activation.ledger import Ledger
 from activation.pacing import Rate, Window
 from activation.plan import Policy
 from activation.sync import Guards, PlanChangedError, look_ahead, prepare
@@ -20,8 +21,6 @@ from activation.sync import Guards, PlanChangedError, look_ahead, prepare
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-    from activation.ledger import Ledger
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
 SETS = {"desk": Policy(live=True, resends_changes=True)}
@@ -137,6 +136,55 @@ def test_looking_ahead_changes_nothing_and_says_what_sync_will_do(site: Site, sy
     assert sum(outlook.to_send.values()) == tally.acknowledged == 30
     estimate = outlook.estimates({"desk": Desk()})["desk"]
     assert "1000 requests a second" in estimate.limit
+
+
+def test_a_plan_is_the_same_plan_whether_its_actions_were_ever_heard_of_or_not(
+    site: Site, sync: Any, ledger: Ledger, time: Any
+) -> None:
+    """What nobody heard of is not looked at one by one; a run that ended before its queue was opened is known."""
+    site.publish("v1", {number: {"n": number} for number in range(1, 4)})
+    at_first = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)
+    prepare(site.newest(), ledger, SETS, Guards(per_run=2), {"desk": Desk()}, time, AS_OF)
+    assert {entry.state for entry in ledger.snapshot().values()} == {State.PLANNED}
+    again = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)
+    assert (again.fingerprint, again.counts) == (at_first.fingerprint, at_first.counts)
+    site.publish("v2", {number: {"n": number} for number in range(1, 6)})
+    outlook, (tally,) = sync(Desk())
+    assert (verdicts(outlook), tally.acknowledged) == ({"new": 5}, 5)
+
+
+def test_the_ledger_holds_the_same_of_an_action_whichever_way_it_came_there(site: Site, where: Path | str) -> None:
+    """In bulk as the engine gives it, or one by one; a name with a quote in it changes nothing."""
+    site.publish("v1", {1: {"say": 'it\'s "so"', "long": 10**30}, 2: {"n": 2}})
+    ledger = Ledger(where)
+
+    def rows() -> list[Any]:
+        with ledger.transaction() as connection:
+            query = "select * from deliveries order by action_id"
+            found = [dict(row._mapping) for row in connection.exec_driver_sql(query)]
+            connection.exec_driver_sql("delete from deliveries")
+        return [{name: value for name, value in row.items() if name != "seq"} for row in found]
+
+    for chunk in site.newest().changed([], welcome=["desk"]):
+        assert isinstance(chunk, Fresh)
+        ledger.enqueue_fresh(chunk.rows, AS_OF, "it's", "it's/1")
+        in_bulk = rows()
+        ledger.enqueue(chunk.actions(), AS_OF, "it's", queue="it's/1")
+    one_by_one = rows()
+    assert len(in_bulk) == 2
+    assert in_bulk == one_by_one
+    ledger.close()
+
+
+def test_what_is_late_or_bound_for_a_place_not_open_to_all_is_looked_at_one_by_one(site: Site) -> None:
+    site.publish("v1", {1: {"n": 1}, 2: {"n": 2}, 3: {"n": 3}})
+    with duckdb.connect(str(site.link.resolve())) as connection:
+        connection.execute("update activation.act_desk__notes set expires_at = ? where customer_id = 'c_1'", [AS_OF])
+        connection.execute("update activation.act_desk__notes set destination = 'shadow' where customer_id = 'c_2'")
+    chunks = list(site.newest().changed([], welcome=["desk"], as_of=AS_OF))
+    fresh = [each.customer_id for chunk in chunks if isinstance(chunk, Fresh) for each in chunk.actions()]
+    others = [each.customer_id for chunk in chunks if not isinstance(chunk, Fresh) for each in chunk]
+    assert (fresh, sorted(others)) == (["c_3"], ["c_1", "c_2"])
 
 
 def test_an_approved_plan_is_refused_once_anything_changed(site: Site, sync: Any, ledger: Ledger) -> None:

@@ -8,12 +8,15 @@ import time as clock
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, stage, work
 from activation.destinations import Basics
 from activation.ledger import Ledger, Result
 from activation.pacing import Rate, RunTime
 from activation.plan import Delivery, Verdict
+from activation.step import Arrived
 from activation.tables import is_gone, own_name
 from benchmarks.vendors import AS_OF, actions_for
 
@@ -167,3 +170,31 @@ def test_what_lies_between_the_rows_of_a_request_is_left_alone(either: Ledger, a
         (tried,) = connection.exec_driver_sql("select count(distinct action_id) from attempts").fetchone() or (0,)
     assert {row[1] for row in told} == {f"ref {row[0]}" for row in told}
     assert (len(told), tried) == (6, 6)
+
+
+@pytest.mark.parametrize(
+    "references",
+    [["aa", "bb", "cc"], ["a", "bbb", ""], [None, "b", None], ["ä", "bb", "cc"], [None, None, None], ["", "", ""]],
+    ids=["of one length", "of several", "some without", "beyond ASCII", "without", "empty"],
+)
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (3, 1, 2), (1, 3, 5)], ids=["a row", "out of order", "with gaps"])
+def test_each_row_of_a_request_keeps_what_the_vendor_calls_it(
+    ledger: Ledger, action: Any, references: list[Any], numbers: tuple[int, ...]
+) -> None:
+    ledger.enqueue([action(number) for number in range(1, 6)], AS_OF, "plan", queue="plan")
+    ledger.open_queue("plan", "plan")
+    worker = own_name()
+    with ledger.step("customerio", worker, "plan") as step:
+        seqs = {each.action.action_id: each.seq for each in step.claim(10, 1e12)}
+        mine = [seqs[action(number).action_id] for number in numbers]
+        step.intend(mine, AS_OF, 1e12, set(mine))
+    with ledger.step("customerio", worker, "plan") as step:
+        step.arrived([Arrived(mine[:2], references[:2], "", 200), Arrived(mine[2:], references[2:], "", 200)], AS_OF)
+    with ledger.reading() as connection:
+        told = connection.exec_driver_sql("select action_id, vendor_reference, state, lease from deliveries").fetchall()
+        tried = connection.exec_driver_sql("select action_id, outcome from attempts").fetchall()
+    wanted = {action(number).action_id: each for number, each in zip(numbers, references, strict=True)}
+    assert {row[0]: row[1] for row in told if row[2] == "acknowledged"} == wanted
+    assert all(row[1] is None for row in told if row[0] not in wanted)
+    assert not any(row[3] for row in told)
+    assert sorted(tried) == sorted((each, "acknowledged") for each in wanted)
