@@ -12,27 +12,11 @@ if TYPE_CHECKING:
     from dashboard.published import Published, Row
 
 STREAKS = """
-    with latest as (
-        select metric, grain, period, streak, required_periods
-        from marts.validation_verdicts
-        qualify row_number() over (partition by metric, grain order by period desc) = 1
-    ),
-    units as (
-        select metric, min(unit) as unit from marts.reconciliation group by metric
-    ),
-    broken as (
-        select metric, grain, period as broken_period, status, unexplained, tolerance
-        from marts.validation_verdicts where not is_within
-        qualify row_number() over (partition by metric, grain order by period desc) = 1
-    )
     select
-        latest.metric, latest.grain, latest.metric || ', by ' || latest.grain as name, latest.period, latest.streak,
-        latest.required_periods, broken.broken_period, broken.status, broken.unexplained, broken.tolerance,
-        units.unit
-    from latest
-    left join broken on latest.metric = broken.metric and latest.grain = broken.grain
-    left join units on latest.metric = units.metric
-    order by latest.streak / latest.required_periods, name
+        metric, grain, metric || ', by ' || grain as name, last_period as period, streak, required_periods, is_ready,
+        broken_period, broken_status as status, broken_unexplained as unexplained, broken_tolerance as tolerance,
+        restated_periods, unit
+    from marts.validation_streaks order by streak / required_periods, name
 """
 ITEMS = """
     select
@@ -52,7 +36,7 @@ ERRORS = """
 def sections(published: Published, streaks: list[Row]) -> list[Section]:
     """How long each metric has agreed, what the differences consist of, and which reports were wrong."""
     items, errors = (published.rows(query) for query in (ITEMS, ERRORS))
-    enough = sum(1 for row in streaks if row["streak"] >= row["required_periods"])
+    enough = sum(1 for row in streaks if row["is_ready"])
     wrong = sum(row["report_errors"] for row in items)
     unexplained = sum(row["items"] for row in items if row["item_type"] == "unexplained")
     return [
@@ -60,7 +44,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
             "validation",
             "For how long have these numbers agreed with the company's own reports?",
             f"{enough} of {len(streaks)} metrics have agreed for as long as going live asks."
-            if streaks
+            if any(row["period"] for row in streaks)
             else "No report has been compared yet: `lifecycle go-live status` says what is missing.",
             Table(
                 [
@@ -68,6 +52,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
                     Column("streak", "In a row", "count"),
                     Column("required_periods", "Needed", "count"),
                     Column("period", "Judged until", "date"),
+                    Column("restated_periods", "Restated", "count"),
                     Column("broken_period", "Last break", "date"),
                     Column("status", "Then"),
                     Column("unexplained", "Unexplained", "money"),
@@ -76,10 +61,10 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
                 ],
                 [{**row, **_in_unit(row, "unexplained", "tolerance"), "name": plain(row["name"])} for row in streaks],
             ),
-            ["validation_verdicts", "reconciliation"],
+            ["validation_streaks"],
             charts.bars(_progress(streaks), "share", width=charts.FULL - 200, highest=1) if streaks else None,
             "A period that did not agree when it was due stays one, also when the figure is mended afterwards: the"
-            " count begins anew.",
+            " count begins anew. One that agreed and moved after it was closed is restated, and breaks no row.",
             is_wide=True,
             is_list=True,
         ),
@@ -130,7 +115,7 @@ def _progress(streaks: list[Row]) -> list[Row]:
             "label": plain(row["name"]),
             "value": min(row["streak"] / row["required_periods"], 1),
             "shown": f"{count(row['streak'])} of {count(row['required_periods'])} {row['grain']}s",
-            "colour": "var(--accent)" if row["streak"] >= row["required_periods"] else "var(--neutral)",
+            "colour": "var(--accent)" if row["is_ready"] else "var(--neutral)",
             "said": f"{plain(row['name'])}: {count(row['streak'])} in a row of {count(row['required_periods'])} needed",
         }
         for row in streaks

@@ -1,13 +1,12 @@
 """Whether the numbers have agreed with the company's own reports for long enough to send anything for real.
 
-The evidence is in the published file (`validation_verdicts`, `reconciliation`), the decisions are in the record
-(`lifecycle/go_live_record.py`). Real is a destination whose address is not on this machine; what is on this machine
-(the sandbox) is never held back.
+The criteria and the evidence are in the published file (`validation_streaks`, `validation_verdicts`), the decisions are
+in the record (`lifecycle/go_live_record.py`). Real is a destination whose address is not on this machine; what is on
+this machine (the sandbox) is never held back.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -21,8 +20,6 @@ from lifecycle.go_live_record import Entry, GoLiveError, NotYetError, Standing
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places
-
-METRICS = settings.PROJECT_DIR / "seeds" / "validation" / "validation_metrics.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +43,22 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """How long one metric has agreed. `last_period` is the last one judged, `gap` one that nobody judged in time."""
+    """How long one metric has agreed, and whether that suffices (`is_ready`).
+
+    `last_period` is the last one judged, `gap` one that nobody judged in time, `restated` the first of those that
+    agreed when they were closed and would not now.
+    """
 
     metric: str
     grain: str
     periods: int
     required: int
     last_period: date | None
+    gap: date | None
+    restated_periods: int
+    restated: date | None
+    is_ready: bool
     last_break: Break | None
-    gap: date | None = None
-
-    @property
-    def is_long_enough(self) -> bool:
-        """Whether this metric stands in nobody's way."""
-        return self.periods >= self.required and self.gap is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,12 @@ class Status:
     @property
     def missing(self) -> list[Streak]:
         """What still stands in the way of an approval."""
-        return [streak for streak in self.streaks if not streak.is_long_enough]
+        return [streak for streak in self.streaks if not streak.is_ready]
+
+    @property
+    def may_be_approved(self) -> bool:
+        """Whether there is a publication, and nothing in it that stands in the way."""
+        return self.version is not None and not self.missing
 
 
 def read(places: Places) -> list[Entry]:
@@ -109,13 +113,11 @@ def status(places: Places) -> Status:
         GoLiveError: if the record was tampered with.
     """
     path = places.complete_file.resolve()
-    required = _required()
     if not path.exists():
-        nothing = [Streak(metric, grain, 0, number, None, None) for (metric, grain), number in required.items()]
-        return Status(record.standing(record.read(places.go_live), date.min), nothing, None, None)
+        return Status(record.standing(record.read(places.go_live), date.min), [], None, None)
     with duckdb.connect(str(path), read_only=True) as connection:
         as_of = _as_of(connection)
-        streaks = [_streak(connection, metric, grain, number) for (metric, grain), number in required.items()]
+        streaks = [_streak(row) for row in connection.execute(_STREAKS).fetchall()]
     return Status(standing(places, as_of), streaks, as_of, path.parent.name)
 
 
@@ -172,13 +174,20 @@ def withdraw(places: Places, *, by: str, reason: str) -> Entry:
 def review(places: Places, run_id: str, as_of: datetime) -> list[str]:
     """Look at what a run has just published: periods that it judged and that did not agree, in words.
 
-    If going live was approved before, this breach is written down and real destinations are back in shadow mode.
+    If going live was approved before, this breach is written down and real destinations are back in shadow mode. A
+    closed period that moved is only told.
     """
     with duckdb.connect(str(places.complete_file.resolve()), read_only=True) as connection:
         broken = [Break(*row) for row in connection.execute(_BROKEN_SINCE, [as_of]).fetchall()]
+        restated = connection.execute(_RESTATED_SINCE, [as_of]).fetchall()
+    told = [
+        f"validation: {metric} of {_shown(period, grain)} agreed when it was closed and would not any more; give the"
+        " reason in seeds/validation/reconciling_items.csv"
+        for metric, grain, period in restated
+    ]
     if not broken:
-        return []
-    sentences = [f"validation: {each}" for each in broken]
+        return told
+    sentences = [f"validation: {each}" for each in broken] + told
     before = standing(places, as_of)
     if before.entry is not None and before.entry.kind == record.APPROVED:
         found = {"run_id": run_id, "version": places.complete_file.resolve().parent.name}
@@ -204,6 +213,7 @@ def as_json(found: Status) -> dict[str, Any]:
                 "required": each.required,
                 "last_period": str(each.last_period) if each.last_period else None,
                 "gap": str(each.gap) if each.gap else None,
+                "restated_periods": each.restated_periods,
                 "last_break": {
                     **asdict(each.last_break),
                     "period": str(each.last_break.period),
@@ -217,36 +227,35 @@ def as_json(found: Status) -> dict[str, Any]:
     }
 
 
-_BREAK_COLUMNS = (
-    "metric, grain, period, status, coalesce(cast(unexplained as varchar), ''), cast(tolerance as varchar), judged_at"
-)
-_BROKEN_SINCE = (
-    f"select {_BREAK_COLUMNS} from marts.validation_verdicts"
-    " where not is_within and judged_at >= ? order by period, metric, grain"
-)
-_LAST_BREAK = (
-    f"select {_BREAK_COLUMNS} from marts.validation_verdicts"
-    " where metric = ? and grain = ? and not is_within order by period desc limit 1"
-)
-_LAST = (
-    "select streak, period from marts.validation_verdicts where metric = ? and grain = ? order by period desc limit 1"
-)
-# the first period after the last judged one whose time to be judged has run out
-_GAP = (
-    "select min(period) from marts.reconciliation"
-    " where metric = ? and grain = ? and period > ? and judged_until < cast(as_of as date)"
-)
-_ROW_OF_PERIODS = (
-    "select metric, grain, period, run_id, fingerprint from marts.validation_verdicts as verdicts"
-    " where period > (select coalesce(max(period), date '1900-01-01') from marts.validation_verdicts as broken"
-    " where broken.metric = verdicts.metric and broken.grain = verdicts.grain and broken.streak = 0) order by all"
-)
-
-
-def _required() -> dict[tuple[str, str], int]:
-    """How many periods in a row each metric needs, by metric and grain, as the criteria say."""
-    with METRICS.open(encoding="utf-8", newline="") as file:
-        return {(row["metric"], row["grain"]): int(row["required_periods"]) for row in csv.DictReader(file)}
+_BROKEN_SINCE = """
+    select
+        metric, grain, period, status, coalesce(cast(unexplained as varchar), ''), cast(tolerance as varchar), judged_at
+    from marts.validation_verdicts where not is_within and judged_at >= ? order by period, metric, grain
+"""
+_RESTATED_SINCE = """
+    select metric, grain, period from marts.validation_verdicts where restated_at >= ? order by period, metric, grain
+"""
+_STREAKS = """
+    select
+        metric, grain, streak, required_periods, last_period, gap_period, restated_periods, restated_period, is_ready,
+        broken_period, broken_status, coalesce(cast(broken_unexplained as varchar), ''),
+        cast(broken_tolerance as varchar), broken_judged_at
+    from marts.validation_streaks order by all
+"""
+_CRITERIA = """
+    select
+        metric, grain, definition, unit, tolerance_share, tolerance_absolute, judged_after_days, judged_within_days,
+        required_periods, fixed_on, fixed_by
+    from marts.validation_streaks order by all
+"""
+_ROW_OF_PERIODS = """
+    select metric, grain, period, run_id, fingerprint from marts.validation_verdicts as verdicts
+    where period > (
+        select coalesce(max(period), date '1900-01-01') from marts.validation_verdicts as broken
+        where broken.metric = verdicts.metric and broken.grain = verdicts.grain and broken.streak = 0
+    )
+    order by all
+"""
 
 
 def _as_of(connection: duckdb.DuckDBPyConnection) -> datetime:
@@ -255,21 +264,18 @@ def _as_of(connection: duckdb.DuckDBPyConnection) -> datetime:
     return as_of
 
 
-def _streak(connection: duckdb.DuckDBPyConnection, metric: str, grain: str, required: int) -> Streak:
-    last = connection.execute(_LAST, [metric, grain]).fetchone()
-    if last is None:
-        return Streak(metric, grain, 0, required, None, None)
-    periods, period = last
-    broken = connection.execute(_LAST_BREAK, [metric, grain]).fetchone()
-    gap = connection.execute(_GAP, [metric, grain, period]).fetchall()[0][0]
-    return Streak(metric, grain, periods, required, period, Break(*broken) if broken else None, gap)
+def _streak(row: tuple[Any, ...]) -> Streak:
+    """A row of `_STREAKS`: what a streak consists of, then its last break."""
+    metric, grain, periods, required, last_period, gap, restated_periods, restated, is_ready, *broken = row
+    last_break = Break(metric, grain, *broken) if broken[0] is not None else None
+    return Streak(metric, grain, periods, required, last_period, gap, restated_periods, restated, is_ready, last_break)
 
 
 def _evidence(places: Places, found: Status) -> dict[str, Any]:
-    """What an approval rests on: the version, the runs that judged, and a digest over every reconciled figure."""
+    """What an approval rests on: the version, the runs that judged, and digests of the figures and of the criteria."""
     with duckdb.connect(str(places.complete_file.resolve()), read_only=True) as connection:
         rows = connection.execute(_ROW_OF_PERIODS).fetchall()
-    digest = hashlib.sha256("\n".join("|".join(str(value) for value in row) for row in rows).encode()).hexdigest()
+        criteria = connection.execute(_CRITERIA).fetchall()
     return {
         "version": found.version,
         "streaks": {f"{each.metric} by {each.grain}": each.periods for each in found.streaks},
@@ -277,9 +283,13 @@ def _evidence(places: Places, found: Status) -> dict[str, Any]:
         "last_period": str(max(row[2] for row in rows)),
         "run_ids": sorted({str(row[3]) for row in rows}),
         "figures": len(rows),
-        "fingerprint": digest,
-        "criteria": hashlib.sha256(METRICS.read_bytes()).hexdigest(),
+        "fingerprint": _digest(rows),
+        "criteria": _digest(criteria),
     }
+
+
+def _digest(rows: list[tuple[Any, ...]]) -> str:
+    return hashlib.sha256("\n".join("|".join(str(value) for value in row) for row in rows).encode()).hexdigest()
 
 
 def _require(**given: str) -> None:
@@ -294,6 +304,11 @@ def _why_not(streak: Streak) -> str:
         return f"{name} was never judged"
     if streak.gap is not None:
         return f"{name} was not judged in time for {_shown(streak.gap, streak.grain)}"
+    if streak.restated is not None and streak.periods >= streak.required:
+        return (
+            f"{name} was restated: {_shown(streak.restated, streak.grain)} agreed when it was closed and would not any"
+            " more, and nobody has accepted a reason"
+        )
     since = f" since {streak.last_break}" if streak.last_break else ""
     return f"{name} agreed {streak.periods} of {streak.required} in a row{since}"
 

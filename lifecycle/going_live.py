@@ -96,6 +96,8 @@ def _show(found: go_live.Status, modes: dict[str, dict[str, Any]]) -> None:
         table.add_column(column, justify="right" if column in {"in a row", "needed"} else "left", overflow="fold")
     for streak in found.streaks:
         broken = f"{streak.gap} was not judged in time" if streak.gap else str(streak.last_break or "")
+        if streak.restated:
+            broken = f"{streak.restated} was restated (of {streak.restated_periods}). {broken}".rstrip()
         until = str(streak.last_period or "never")
         table.add_row(streak.metric, streak.grain, str(streak.periods), str(streak.required), until, broken)
     console.print(table)

@@ -64,9 +64,17 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Places:
 
 
 def publish(
-    places: Places, *, broken: tuple[str, dt.date] | None = None, unjudged: str | None = None, less: int = 0
+    places: Places,
+    *,
+    broken: tuple[str, dt.date] | None = None,
+    unjudged: str | None = None,
+    restated: str | None = None,
+    less: int = 0,
 ) -> None:
-    """Publish verdicts: `broken` is a metric by day and the day on which it broke, judged at AS_OF."""
+    """Publish verdicts: `broken` is a metric by day and the day on which it broke, judged at AS_OF.
+
+    Of `unjudged` a day was missed, of `restated` the first day moved after it was closed.
+    """
     path = places.published / "versions" / "v1" / "lifecycle.duckdb"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -78,11 +86,15 @@ def publish(
         connection.execute(
             "create table marts.validation_verdicts (metric varchar, grain varchar, period date, status varchar,"
             " is_within boolean, unexplained decimal(18, 2), tolerance decimal(18, 2), streak bigint,"
-            " judged_at timestamp, run_id varchar, fingerprint varchar)"
+            " judged_at timestamp, run_id varchar, fingerprint varchar, restated_at timestamp)"
         )
         connection.execute(
-            "create table marts.reconciliation"
-            " (metric varchar, grain varchar, period date, judged_until date, as_of timestamp)"
+            "create table marts.validation_streaks (metric varchar, grain varchar, definition varchar, unit varchar,"
+            " tolerance_share double, tolerance_absolute double, judged_after_days bigint, judged_within_days bigint,"
+            " fixed_on date, fixed_by varchar, streak bigint, required_periods bigint, last_period date,"
+            " gap_period date, restated_periods bigint, restated_period date, is_ready boolean, broken_period date,"
+            " broken_status varchar, broken_unexplained decimal(18, 2), broken_tolerance decimal(18, 2),"
+            " broken_judged_at timestamp)"
         )
         for (metric, grain), required in needed().items():
             streak, before = 0, AS_OF - dt.timedelta(days=30)
@@ -92,16 +104,34 @@ def publish(
                 streak = streak + 1 if is_within else 0
                 verdict = ("within", True, 0, before) if is_within else ("outside", False, 9, AS_OF)
                 status, _, unexplained, judged_at = verdict
+                restated_at = AS_OF if (metric, grain, number) == (restated, "day", 0) else None
                 connection.execute(
-                    "insert into marts.validation_verdicts values (?, ?, ?, ?, ?, ?, 1, ?, ?, 'r', 'f')",
-                    [metric, grain, period, status, is_within, unexplained, streak, judged_at],
+                    "insert into marts.validation_verdicts values (?, ?, ?, ?, ?, ?, 1, ?, ?, 'r', 'f', ?)",
+                    [metric, grain, period, status, is_within, unexplained, streak, judged_at, restated_at],
                 )
-            if metric == unjudged and grain == "day":
-                late = FIRST + dt.timedelta(days=required)
-                connection.execute(
-                    "insert into marts.reconciliation values (?, 'day', ?, ?, ?)",
-                    [metric, late, AS_OF.date() - dt.timedelta(days=1), AS_OF],
-                )
+            missed = FIRST + dt.timedelta(days=required) if (metric, grain) == (unjudged, "day") else None
+            moved = FIRST if (metric, grain) == (restated, "day") else None
+            connection.execute(
+                "insert into marts.validation_streaks by name select $metric as metric, $grain as grain,"
+                " $streak as streak, $required as required_periods, max(period) as last_period,"
+                " $missed::date as gap_period, $moved::date as restated_period,"
+                " ($moved::date is not null)::bigint as restated_periods,"
+                " $streak >= $required and $missed::date is null and $moved::date is null as is_ready,"
+                " max(period) filter (where not is_within) as broken_period,"
+                " any_value(status) filter (where not is_within) as broken_status,"
+                " any_value(unexplained) filter (where not is_within) as broken_unexplained,"
+                " any_value(tolerance) filter (where not is_within) as broken_tolerance,"
+                " any_value(judged_at) filter (where not is_within) as broken_judged_at"
+                " from marts.validation_verdicts where metric = $metric and grain = $grain",
+                {
+                    "metric": metric,
+                    "grain": grain,
+                    "streak": streak,
+                    "required": required,
+                    "missed": missed,
+                    "moved": moved,
+                },
+            )
     link = places.published / "current"
     if not link.is_symlink():
         link.symlink_to(Path("versions") / "v1")
@@ -109,7 +139,7 @@ def publish(
 
 
 def needed() -> dict[tuple[str, str], int]:
-    with go_live.METRICS.open(encoding="utf-8") as file:
+    with (settings.PROJECT_DIR / "seeds" / "validation" / "validation_metrics.csv").open(encoding="utf-8") as file:
         return {(row["metric"], row["grain"]): int(row["required_periods"]) for row in csv.DictReader(file)}
 
 
@@ -139,6 +169,22 @@ def test_a_period_that_nobody_judged_in_time_ends_the_row(places: Places) -> Non
         go_live.approve(places, by="Ada", evidence="looks good")
 
 
+def test_a_closed_period_that_moved_is_told_and_explained_before_anybody_approves(places: Places) -> None:
+    go_live.approve(places, by="Ada", evidence="signed")
+    publish(places, restated="payments")
+    (told,) = go_live.review(places, "run", AS_OF)
+    assert told.startswith("validation: payments of 2026-01-01 agreed when it was closed and would not any more")
+    assert go_live.standing(places, AS_OF).is_live, "no breach: the row did not break"
+    with pytest.raises(GoLiveError, match=r"^[^;]*payments by day was restated: 2026-01-01 agreed"):
+        go_live.approve(places, by="Ada", evidence="looks good")
+
+
+def test_nothing_published_is_nothing_to_approve(tmp_path: Path) -> None:
+    assert not go_live.status(Places(tmp_path)).may_be_approved
+    with pytest.raises(GoLiveError, match="Nothing is published yet"):
+        go_live.approve(Places(tmp_path), by="Ada", evidence="looks good")
+
+
 def test_a_breach_after_the_approval_puts_back_into_shadow_mode_and_says_so(places: Places) -> None:
     assert go_live.review(places, "run", AS_OF) == []
     go_live.approve(places, by="Ada", evidence="signed")
@@ -152,7 +198,7 @@ def test_a_breach_after_the_approval_puts_back_into_shadow_mode_and_says_so(plac
     streaks = {(each.metric, each.grain): each for each in go_live.status(places).streaks}
     assert streaks["payments", "day"].periods == 9, "it begins again after the break"
     assert streaks["payments", "day"].last_break is not None
-    assert streaks["signups", "day"].is_long_enough
+    assert streaks["signups", "day"].is_ready
 
 
 def test_an_override_needs_a_name_a_reason_and_an_end_that_is_ahead(places: Places) -> None:

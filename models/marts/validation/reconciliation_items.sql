@@ -1,6 +1,7 @@
 -- One row per reconciling item: why ours and theirs differ in a period, by how much, who answers for it, how old it is.
 -- Items come from three places: rules that were approved beforehand (found in every build), people (the seed
--- reconciling_items), and what nobody has explained yet. What the reports got wrong is marked.
+-- reconciling_items), and what nobody has explained yet; of a period that was closed as agreeing that is a restatement.
+-- What the reports got wrong is marked.
 -- Hazard: a corrected or late report leaves no difference behind; its item says by how much it had been off, and does
 -- not count into the explained part (in_difference).
 
@@ -15,6 +16,20 @@ compared as (
 reconciled as (
 
     select * from {{ ref('reconciliation') }}
+
+),
+
+restated as (
+
+    select
+        metric,
+        grain,
+        period,
+        ours,
+        theirs,
+        restated_at
+    from {{ ref('validation_verdicts') }}
+    where is_restated
 
 ),
 
@@ -156,24 +171,31 @@ by_people as (
 unexplained as (
 
     select
-        metric,
-        grain,
-        period,
-        'unexplained' as origin,
+        reconciled.metric,
+        reconciled.grain,
+        reconciled.period,
+        case when restated.restated_at is null then 'unexplained' else 'restated' end as origin,
         'unexplained' as item_type,
         false as is_report_error,
         true as in_difference,
-        unexplained as amount,
-        owner,
-        judged_from as opened_on,
+        reconciled.unexplained as amount,
+        reconciled.owner,
+        coalesce(cast(restated.restated_at as date), reconciled.judged_from) as opened_on,
         'open' as disposition,
         cast(null as date) as closed_on,
-        cast(null as {{ dbt.type_string() }}) as evidence,
-        customers_differing as customers,
-        prepared_by,
+        'It agreed when it was closed. Since then ours moved by '
+        || cast(reconciled.ours - restated.ours as {{ dbt.type_string() }}) || ' and theirs by '
+        || cast(reconciled.theirs - restated.theirs as {{ dbt.type_string() }}) || '.' as evidence,
+        reconciled.customers_differing as customers,
+        reconciled.prepared_by,
         cast(null as {{ dbt.type_string() }}) as reviewed_by
     from reconciled
-    where status = 'outside'
+    left join restated
+        on
+            reconciled.metric = restated.metric
+            and reconciled.grain = restated.grain
+            and reconciled.period = restated.period
+    where reconciled.status = 'outside'
 
 ),
 

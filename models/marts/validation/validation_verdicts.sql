@@ -2,7 +2,9 @@
 -- periods in a row that did, up to this one.
 -- Why it exists: it is the record that going live rests on. What was decided when the period was due stays: a number
 -- that is mended afterwards does not mend the days on which it was wrong.
--- Hazard: a period that was within tolerance and later falls out of it gets a second verdict, and that one counts.
+-- Until judged_until a period that had agreed and no longer does gets a second verdict, and that one counts. Then the
+-- period is closed, as books are: what moves it later is a restatement, which is noted and told, and breaks no row.
+-- Hazard: figures are those of the decision; those of now are in reconciliation.
 
 with
 
@@ -41,6 +43,26 @@ runs as (
 
 ),
 
+decided as (
+
+    select * from remembered
+    where status != 'restated'
+
+),
+
+noted as (
+
+    select
+        metric,
+        grain,
+        period,
+        min(known_at) as restated_at
+    from remembered
+    where status = 'restated'
+    group by metric, grain, period
+
+),
+
 known as (
 
     select
@@ -49,12 +71,12 @@ known as (
         period,
         max(revision) as revision,
         bool_and(is_within) as is_within
-    from remembered
+    from decided
     group by metric, grain, period
 
 ),
 
--- what does this run decide? what nobody has, as long as it is in time; and what no longer holds
+-- what does this run decide, as long as the period is open? what nobody has decided, and what no longer holds
 fresh as (
 
     select
@@ -77,10 +99,8 @@ fresh as (
             and reconciled.grain = known.grain
             and reconciled.period = known.period
     where
-        case
-            when known.metric is null then cast({{ as_of() }} as date) <= reconciled.judged_until
-            else known.is_within and reconciled.status != 'within'
-        end
+        cast({{ as_of() }} as date) <= reconciled.judged_until
+        and (known.metric is null or (known.is_within and reconciled.status != 'within'))
 
 ),
 
@@ -101,7 +121,7 @@ all_verdicts as (
         fingerprint,
         known_at,
         run_id
-    from remembered
+    from decided
 
     union all
 
@@ -192,6 +212,28 @@ counted as (
         ) as streak
     from grouped
 
+),
+
+-- which of them would today's figures not confirm? an open period has its second verdict then, so these are closed
+restated as (
+
+    select
+        counted.*,
+        reconciled.judged_until,
+        counted.is_within and coalesce(reconciled.status, 'within') != 'within' as is_restated,
+        noted.restated_at as noted_at
+    from counted
+    left join reconciled
+        on
+            counted.metric = reconciled.metric
+            and counted.grain = reconciled.grain
+            and counted.period = reconciled.period
+    left join noted
+        on
+            counted.metric = noted.metric
+            and counted.grain = noted.grain
+            and counted.period = noted.period
+
 )
 
 select
@@ -212,6 +254,9 @@ select
     known_at as judged_at,
     run_id,
     fingerprint,
+    judged_until,
+    is_restated,
+    case when is_restated then coalesce(noted_at, {{ as_of() }}) end as restated_at,
     {{ data_through_at() }} as data_through_at,
     {{ definition_version() }} as definition_version
-from counted
+from restated
