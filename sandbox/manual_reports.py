@@ -140,10 +140,13 @@ def _recurring(world: World, day: Day) -> list[Row]:
 
 
 def _usage(day: Day) -> list[Row]:
-    rows: list[Row] = [(date_text(day.number), "day", "active_customers", "", str(len(_active(day))), "")]
+    period, accounts = date_text(day.number), day.world.accounts
+    active = _active(day)
+    rows: list[Row] = [(period, "day", "active_customers", "", str(len(active)), "")]
+    rows += [(period, "day", "active_customers", str(accounts.account_id[account]), "1", "") for account in active]
     if is_last_day_of_month(day.number):
         month = _month(day)
-        seen = day.world.accounts.seen_in_month == int(month.replace("-", "")[:6])
+        seen = accounts.seen_in_month == int(month.replace("-", "")[:6])
         rows.append((month, "month", "active_customers", "", str(int(seen.sum())), ""))
     return rows
 
@@ -172,7 +175,7 @@ def _file_or_forget(world: World, day: Day, bucket: Path, report: str, right: li
         written, again = [], True
     elif kind == SWAPPED_DIGITS:
         written[0] = (*right[0][:4], _swapped(right[0][4]), right[0][5])
-        again = report == "usage"  # nobody can see from a lone figure that it is wrong; this one is looked up
+        again = report == "usage"  # its owner looks at the curve, sees it and files again
     elif kind == LEFT_OUT and len(_lines(right)) > 1:
         written, again = _with_total([row for row in right if row is not _lines(right)[-1]]), True
     elif kind == WRONG_CURRENCY:

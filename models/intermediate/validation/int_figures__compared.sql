@@ -344,6 +344,8 @@ suspected as (
             -- each of two accounts of one company pays for the first time on the same day
             when neighboured.metric = 'new_customers' and neighboured.difference < 0 and neighboured.ours > 0
                 then 'known_customer'
+            when neighboured.metric = 'active_customers' and neighboured.difference < 0 and neighboured.ours > 0
+                then 'several_accounts'
             when neighboured.grain = 'day' and abs(neighboured.difference_nearby) < {{ smallest }} then 'next_day'
         end as possible_rule,
         case
