@@ -11,7 +11,7 @@ import secrets
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -19,21 +19,16 @@ from ingest import extract, ops, tables
 from lifecycle import (
     activate,
     clock,
-    closed_months,
     dbt,
     gate,
     gate_catalogue,
     gate_readings,
     go_live,
-    profiles,
+    publications,
     publish,
-    published_identities,
-    published_states,
-    retention,
     settings,
     standing,
     telling,
-    verdicts,
 )
 from lifecycle.lock import held
 from lifecycle.playbook import sheets
@@ -254,24 +249,13 @@ def judge(run: Run, built: dbt.Build) -> gate.Verdict:
 
 def refuse(run: Run, verdict: gate.Verdict) -> str:
     """Record that nothing was published and tell the team; the sentence for the person at the terminal."""
-    reason = verdict.reason()
     serving = publish.current_version(run.places)
     with warehouse(run.places) as connection:
-        row = _publication(run, verdict, "blocked", reason)
-        if serving is not None:
-            again = standing.name_again(serving, run.run_id)
-            row |= {"version": again, "file_name": f"versions/{again}/{publish.FILE_NAME}"}
-        ops.record(connection, "publications", [row])
-        if serving is not None and serving != row["version"]:
-            held_back = (run.as_of, reason)
-            name = connection_name(run.places)
-            form = retention.publication_form(connection, name, run.progress)
-            standing.show_again(connection, name, run.places, row["version"], held_back, run.progress, form)
+        publications.hold_back(connection, run, verdict, serving)
     publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
     goes_on = f"version {standing.origin(serving)} goes on serving" if serving else "there is no earlier version"
-    text = f"Nothing was published: {reason}"
     told = telling.held_back(run.places, run.run_id, verdict, goes_on)
-    return f"{text} {goes_on[0].upper()}{goes_on[1:]}. {told}".rstrip()
+    return f"Nothing was published: {verdict.reason()} {goes_on[0].upper()}{goes_on[1:]}. {told}".rstrip()
 
 
 def make_public(run: Run, verdict: gate.Verdict) -> str:
@@ -280,35 +264,11 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
     Raises:
         publish.PublishError: if the candidate fails its audit. The version that serves goes on serving.
     """
-    version = publish.version_name(run.as_of, run.run_id, run.places)
     with warehouse(run.places) as connection:
-        name = connection_name(run.places)
-        form = retention.publication_form(connection, name, run.progress)
-        relations = publish.measure(connection, name)
-        row = _publication(run, verdict, "published", "")
-        row |= {
-            "version": version,
-            "file_name": f"versions/{version}/{publish.FILE_NAME}",
-            "tables": len(relations),
-            "rows": sum(relation.rows for relation in relations if relation.name not in publish.VOLATILE),
-            "sha256": publish.content_digest(relations),
-        }
-        # written before the flip so that the published log knows its own version; _tidy corrects it after a crash
-        ops.record(connection, "publications", [row])
-        # before the flip, so that no id is ever shown without being remembered
-        published_identities.remember(connection, run.run_id, run.as_of)
-        published_states.remember(connection, run.run_id, run.as_of)
-        verdicts.remember(connection, run.run_id, run.as_of)
-        try:
-            publish.publish(connection, name, run.places, version, run.progress, form)
-        except publish.PublishError as error:
-            ops.record(connection, "publications", [row | {"outcome": "failed", "reason": str(error)}])
-            raise
-        closed_months.remember(connection, run.run_id, run.as_of, row["published_at"])
-        profiles.remember(connection, run.run_id, run.as_of)
+        shown = publications.show(connection, run, verdict)
     publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
-    run.progress.note(f"version {version}: {row['tables']} tables, {row['rows']:,} rows")
-    return version
+    run.progress.note(f"version {shown['version']}: {shown['tables']} tables, {shown['rows']:,} rows")
+    return str(shown["version"])
 
 
 def held_back(places: Places) -> list[tuple[str, str, int]]:
@@ -423,26 +383,7 @@ def _tidy(places: Places) -> None:
         return
     with warehouse(places) as connection:
         tables.create_missing(connection)
-        connection.execute(
-            "update raw_ops.publications"
-            " set outcome = 'abandoned', reason = 'The run ended before the link was flipped.'"
-            " where outcome = 'published' and version is distinct from ? and published_at ="
-            " (select max(published_at) from raw_ops.publications where outcome = 'published')",
-            [standing.origin(publish.current_version(places))],
-        )
-
-
-def _publication(run: Run, verdict: gate.Verdict, outcome: str, reason: str) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "as_of": run.as_of,
-        "published_at": _now(),
-        "outcome": outcome,
-        "gates_passed": verdict.passed,
-        "gates_failed": len(verdict.blocking),
-        "gates_warned": len(verdict.warnings),
-        "reason": reason,
-    }
+        publications.correct(connection, places)
 
 
 def _now() -> datetime:
