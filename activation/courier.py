@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from activation.pacing import Time
 
 
+LOOK_AGAIN_SECONDS = 2.0
+
+
 class Courier:
     """Serves one destination until its queue is empty, nothing is due in time, or the destination stops."""
 
@@ -66,6 +69,7 @@ class Courier:
         self._lanes = Lanes(destination, time)
         self._resting = ""  # why nothing may leave now, if so
         self._renew_at = 0.0
+        self._looked_at = 0.0  # when it was last asked whether what is in hand is still right
 
     def run(self) -> Tally:
         """Work; what is left at the end is in the ledger for the next run."""
@@ -151,6 +155,10 @@ class Courier:
 
     def _next_requests(self, step: Step, free: int, settled: Settled, wall: float) -> list[Request]:
         """The requests that leave now, their intents noted in this transaction."""
+        if wall > self._looked_at + LOOK_AGAIN_SECONDS:  # what was in hand during a rest may not be wanted any more
+            self._in_hand = deque(self._still_right(list(self._in_hand), settled))
+            self._halves = deque([kept for half in self._halves if (kept := self._still_right(half, settled))])
+        self._looked_at = wall
         missing = free * self._destination.batch_size - len(self._in_hand)
         if missing > 0 and len(self._halves) < free:
             allowed = self._allowance.take(missing)
@@ -187,7 +195,7 @@ class Courier:
         for item in islice(self._in_hand, self._destination.batch_size):
             payload = item.action.payload
             left -= len(payload) if payload.isascii() else len(payload.encode())
-            if (left < 0 and items) or (can_be_asked and item.is_unknown) is is_send:
+            if (left < 0 and items) or (can_be_asked and item.is_unknown) == is_send:
                 break
             items.append(item)
         for _ in items:

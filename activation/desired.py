@@ -52,6 +52,10 @@ FRESH_ROW = ", ".join(
         f"md5_number_lower(action_id || 'new' || {DIGEST})",
     ]
 )
+FRESH = (
+    "coalesce(list_contains(?, destination), false) and (expires_at is null or expires_at > ?)"
+    " and isfinite(occurred_at) and coalesce(isfinite(expires_at), true)"
+)
 EVER = datetime(1, 1, 1)  # noqa: DTZ001 - naive UTC, as our times are
 
 
@@ -157,23 +161,21 @@ class Published:
             parts = 1 + number // JOINED_AT_ONCE
             once = [str(name) for name in reported_once]
             for table in _tables(connection):
-                may_be_fresh = [str(name) for name in welcome] if _has_plain_times(connection, table) else []
+                may_be_fresh = FRESH if _has_plain_times(connection, table) else "? is null and ? is null"
                 connection.execute("create or replace temp table changed (action_id varchar, is_fresh boolean)")
                 for part in range(parts):
                     # keys first: joining whole rows would keep every payload in memory
                     connection.execute(
                         "insert into changed"
-                        " select action_id, delivered.action_key is null"
-                        "  and coalesce(list_contains(?, destination), false)"
-                        "  and (expires_at is null or expires_at > ?)"
-                        " from (select action_id, destination, expires_at, payload"
+                        f" select action_id, delivered.action_key is null and {may_be_fresh}"
+                        " from (select action_id, destination, occurred_at, expires_at, payload"
                         f'  from published.activation."{table}" where hash(action_id) % {parts} = {part}) as desired'
                         f" left join (select * from delivered where part % {parts} = {part}) as delivered"
                         "  on md5_number(desired.action_id) = delivered.action_key"
                         " where delivered.action_key is null or case"
                         "  when list_contains(?, desired.destination) then false"
                         f"  else delivered.digest_key <> md5_number({DIGEST}) end",
-                        [may_be_fresh, as_of, once],
+                        [[str(name) for name in welcome], as_of, once],
                     )
                 totals = connection.execute(
                     f'select destination, action, count(*) from published.activation."{table}" group by all'

@@ -54,7 +54,9 @@ class Judge:
         else:
             whole, pace = self._whole(error, pace, wall)
             outcomes = [whole] * len(request.items)
-        if error is None and request.is_send:  # most often all is well, so that is made short work of
+        if (
+            error is None and request.is_send and None not in request.outcomes
+        ):  # most often all is well, so that is made short work of
             states, reasons, statuses, references, *_ = zip(*request.outcomes, strict=True)
             if states.count(State.ACKNOWLEDGED) == len(states) and len({*reasons}) == len({*statuses}) == 1:
                 numbers = [item.seq for item in request.items]
@@ -159,8 +161,7 @@ class Judge:
         if len(items) == 1:
             return [Outcome.rejected(str(error), error.status_code)]
         middle = len(items) // 2
-        again = [item.sent() for item in items]
-        settled.halves += [again[:middle], again[middle:]]
+        settled.halves += [items[:middle], items[middle:]]
         return [Outcome.waiting(f"The batch was refused: {error}", error.status_code)] * len(items)
 
 

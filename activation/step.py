@@ -57,10 +57,6 @@ class Claimed(NamedTuple):
     attempt_count: int  # since a person last asked for it
     first_tried: float | None
 
-    def sent(self) -> Claimed:
-        """The same after one more request."""
-        return self._replace(tries=self.tries + 1, attempt_count=self.attempt_count + 1)
-
 
 class Arrived(NamedTuple):
     """Deliveries of one request, all of which the vendor has: their rows, its names for them, what it said of all."""
@@ -321,6 +317,7 @@ class Step:
             for place in (6, 7):  # times, of which many are the same
                 read = {text: text and datetime.fromisoformat(text) for text in set(columns[place])}
                 columns[place] = [read[text] for text in columns[place]]
+            columns[12:14] = [list(map(bool, column)) for column in columns[12:14]]
         # made by the column and as tuples, for there are many: by its constructor each would take ten times as long
         actions = map(partial(tuple.__new__, Action), zip(*columns[:11], strict=True))
         return list(map(partial(tuple.__new__, Claimed), zip(actions, *columns[11:], strict=True)))

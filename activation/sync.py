@@ -247,7 +247,7 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
 
 
 def said(action_id: str, verdict: Verdict, payload_hash: str) -> int:
-    """What a plan says about one action, as a number; DuckDB computes the same, see `desired.SAID`."""
+    """What a plan says about one action, as a number; DuckDB computes the same, see `desired.FRESH_ROW`."""
     digest = md5(f"{action_id}{verdict}{payload_hash}".encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[8:], "little")
 

@@ -184,7 +184,7 @@ def _configure(raw: Any, _record: Any) -> None:
     cursor.execute("pragma journal_mode = wal")
     cursor.execute("pragma synchronous = full")
     cursor.execute("pragma cache_size = -8000")  # KiB; what a step changes is not read again and again
-    cursor.execute("pragma wal_autocheckpoint = 4000")  # pages; fewer of them means fewer waits for the disk
+    cursor.execute("pragma wal_autocheckpoint = 8000")  # pages; fewer of them means fewer waits for the disk
     cursor.close()
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from activation.destinations import Destination
 
 POLICIES = {name: Policy(live=True, resends_changes=False) for name in ("make", "customerio")}
+IN_FLIGHT = 8_000  # rows that are out at a time, as many as there are at most with the settings of Customer.io
 WIDE = Guards(per_run=10**9, per_action=10**9, share=1.0)
 
 
@@ -141,6 +142,7 @@ def throughput(folder: Path, program: Path | None, rows: int) -> list[Figure]:
         def batches(size: int, number: int) -> Cost:
             destination = CustomerIo(url, "site", "key")
             destination.batch_size = size
+            destination.concurrency = IN_FLIGHT // size  # as many rows, however they are cut
             return ours(folder, destination, number)
 
         for latency, size in ((0.0, 100), (0.0, 500), (0.05, 100), (0.05, 500)):

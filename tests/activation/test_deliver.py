@@ -283,3 +283,17 @@ def test_age_alone_is_no_reason_to_give_up(ledger: Ledger, send: Any, actions: A
     time.pause(36 * 3600)  # the machine was off
     assert send(destination, actions(1), retry=patient).acknowledged == 1
     assert states(ledger) == [State.ACKNOWLEDGED]
+
+
+def test_what_may_have_arrived_is_asked_about_even_where_it_is_claimed_together_with_what_is_new(
+    ledger: Ledger, send: Any, actions: Any, time: Any
+) -> None:
+    known, new = actions(6)[::2], actions(6)[1::2]
+    ledger.enqueue(known, time.now())
+    ledger.intend(known, time.now())
+    ledger.heal(time.now())
+    destination = Scripted(yes, found=lambda action: Outcome.acknowledged(f"found {action.action_id}", 200))
+    tally = send(destination, actions(6))
+    assert sorted(destination.asked) == sorted(each.action_id for each in known)
+    assert sorted(each for batch in destination.sent for each in batch) == sorted(each.action_id for each in new)
+    assert tally.acknowledged == 6

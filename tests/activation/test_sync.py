@@ -13,6 +13,7 @@ from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, Checks, work
 from activation.desired import DesiredError, Fresh, Published, Recheck, read_desired
 from activation.destinations import Basics
+from activation.errors import LimitedError
 from activation.ledger import Ledger
 from activation.pacing import Rate, Window
 from activation.plan import Policy
@@ -246,6 +247,28 @@ def test_what_a_newer_version_no_longer_wants_is_not_sent_even_if_it_was_planned
     assert desk.sent == ['{"n":1}']
     assert (tally.acknowledged, tally.withdrawn, tally.waiting) == (1, 2, 0)
     assert "no longer wants it" in ledger.snapshot()["a0002"].reason
+
+
+def test_what_waits_in_hand_while_the_vendor_wants_a_rest_is_looked_at_again(
+    site: Site, ledger: Ledger, time: Any, rng: Any
+) -> None:
+    class Busy(Desk):
+        batch_bytes = 20  # two of the ten that are claimed at once
+
+        def send(self, actions: Sequence[Action]) -> list[Outcome]:
+            if not self.sent:
+                self.sent.append("turned away")
+                site.publish("v2", {number: {"n": number} for number in (1, 2, 3, 5, 6)})
+                raise LimitedError("Busy.", 429, 120.0)
+            return super().send(actions)
+
+    site.publish("v1", {number: {"n": number} for number in range(1, 7)})
+    planned, desk = site.newest(), Busy()
+    outlook = prepare(planned, ledger, SETS, Guards(), {"desk": desk}, time, AS_OF)
+    checks = Checks(Recheck(site.link, planned).withdrawn)
+    (tally,) = work(outlook.plan_id, {"desk": desk}, ledger, time, Budget(600), rng=rng, checks=checks)
+    assert sorted(desk.sent[1:]) == [f'{{"n":{number}}}' for number in (1, 2, 3, 5, 6)]
+    assert (tally.acknowledged, tally.withdrawn) == (5, 1)
 
 
 def test_what_expires_while_it_waits_is_not_sent(ledger: Ledger, time: Any, rng: Any, action: Any) -> None:
