@@ -7,10 +7,15 @@ call of its own name on its first argument: `json_text(context)`. A list renders
 from __future__ import annotations
 
 import gc
+import threading
 from typing import Any
+
+from tqdm import tqdm
 
 # every process that lints loads this; the collector walks their big trees for a fifth of the time and finds nothing
 gc.set_threshold(200_000, 50, 100)
+# a progress bar, shown or not, makes a lock between processes; theirs is never given back, which Python complains about
+tqdm.set_lock(threading.RLock())
 
 
 def _sql(argument: object) -> str:
