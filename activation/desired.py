@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from activation.actions import Action
+from activation.errors import DesiredError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -57,10 +58,6 @@ FRESH = (
     " and isfinite(occurred_at) and coalesce(isfinite(expires_at), true)"
 )
 EVER = datetime(1, 1, 1)  # noqa: DTZ001 - naive UTC, as our times are
-
-
-class DesiredError(Exception):
-    """The published file does not hold what can be sent; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)

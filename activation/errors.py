@@ -1,4 +1,7 @@
-"""What a request can come to as a whole, when there is no answer to read. None of these holds a payload or a secret."""
+"""What a request can come to as a whole, when there is no answer to read, and what cannot be sent at all.
+
+None of these holds a payload or a secret.
+"""
 
 from __future__ import annotations
 
@@ -38,3 +41,7 @@ class BatchRejectedError(Exception):
     def __init__(self, message: str, status_code: int) -> None:
         super().__init__(message)
         self.status_code = status_code
+
+
+class DesiredError(Exception):
+    """The published file does not hold what can be sent; the message says what is wrong with it."""

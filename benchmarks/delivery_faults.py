@@ -32,9 +32,10 @@ from activation.plan import Policy, plan
 from benchmarks.delivery_limits import SharedTime
 from benchmarks.figures import Figure, main
 from benchmarks.vendors import AS_OF, NAMES, actions_for, arrived, connect, make_world
+from sandbox.detached import store_path
 from sandbox.faults import Fault
 from sandbox.limits import Limits
-from sandbox.serve import start, store_path
+from sandbox.serve import start
 from sandbox.store import Store
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ import psutil
 
 from benchmarks.figures import Figure, main
 from benchmarks.job import Job
-from sandbox.serve import recorded
+from sandbox.detached import recorded
 from sandbox.world.parameters import WorldParameters
 
 MEBIBYTE = 1024 * 1024

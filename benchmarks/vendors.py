@@ -15,7 +15,7 @@ from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
 from activation.destinations.zendesk import Zendesk
-from sandbox.serve import ensure_running, stop_running, store_path
+from sandbox.detached import ensure_running, stop_running, store_path
 from sandbox.store import Store
 
 if TYPE_CHECKING:

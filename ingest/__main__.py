@@ -8,15 +8,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import dlt
-
+from ingest import given
 from ingest.errors import ConfigurationError
 from ingest.extract import SOURCES, run
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings that `run` asks for, taken from dlt's configuration."""
+    """The settings that `run` asks for."""
 
     data_dir: Path
 
@@ -32,7 +31,7 @@ def main() -> int:
         help="the instant this run stands at, in UTC, as 2026-11-01T06:00:00; the machine's clock when left out",
     )
     arguments = parser.parse_args()
-    settings = Settings(Path(dlt.config.get("lifecycle.data_dir") or "data"))
+    settings = Settings(Path(given.find("lifecycle.data_dir", is_secret=False) or "data"))
     try:
         results = run(
             settings,

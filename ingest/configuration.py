@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException
-
+from ingest import given
 from ingest.errors import ConfigurationError
 from ingest.guards import SMALLEST_SHARE
 
@@ -80,11 +78,8 @@ def resolve(source: str) -> dict[str, Any]:
 
 
 def _value(source: str, setting: Setting) -> Any:
-    accessor = dlt.secrets if setting.secret else dlt.config
-    value: Any
-    try:
-        value = accessor[f"sources.{source}.{setting.name}"]
-    except (ConfigFieldMissingException, KeyError):
+    value = given.find(f"sources.{source}.{setting.name}", is_secret=setting.secret)
+    if value is None:
         value = setting.default
     if value is None or value == "":
         raise ConfigurationError(f"A setting is missing: give {how_to_give(source, setting)}.")
@@ -132,7 +127,7 @@ def smallest_share() -> float:
     Raises:
         ConfigurationError: if it is no number from 0 to 1.
     """
-    value: Any = dlt.config.get("ingest.smallest_share", str)
+    value = given.find("ingest.smallest_share", is_secret=False)
     if value is None:
         return SMALLEST_SHARE
     try:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import yaml
 
 CONTRACTS_DIR = Path(__file__).parent / "contracts"
@@ -22,15 +21,6 @@ CONTRACTS_DIR = Path(__file__).parent / "contracts"
 # type, because the alternative is a null in the column and a second column beside it that no model reads.
 SCHEMA_CONTRACT = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
 
-ARROW_TYPES: Mapping[str, pa.DataType] = {
-    "text": pa.string(),
-    "bigint": pa.int64(),
-    "double": pa.float64(),
-    "bool": pa.bool_(),
-    "timestamp": pa.timestamp("us"),
-    "date": pa.date32(),
-    "json": pa.string(),
-}
 DUCKDB_TYPES: Mapping[str, str] = {
     "text": "varchar",
     "bigint": "bigint",
@@ -64,7 +54,7 @@ class TableContract:
 
     def __post_init__(self) -> None:
         for column, kind in self.columns.items():
-            if kind not in ARROW_TYPES:
+            if kind not in DUCKDB_TYPES:
                 raise ValueError(f"{self.dataset}.{self.name}.{column} has the unknown type {kind}.")
         for role in ("primary_key", "merge_key", "latest_by", "vanished_flag"):
             column = getattr(self, role)
@@ -99,12 +89,6 @@ class TableContract:
             "max_table_nesting": 0,
             **keys,
         }
-
-    def arrow_schema(self) -> pa.Schema:
-        """The columns as Arrow sees them; JSON is text, times are UTC without a zone, in microseconds."""
-        return pa.schema(
-            [pa.field(column, ARROW_TYPES[kind], nullable=column != self.key) for column, kind in self.columns.items()]
-        )
 
     def create_statement(self) -> str:
         """SQL that creates the empty table exactly as a first load would have left it."""

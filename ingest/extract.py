@@ -19,9 +19,9 @@ from typing import Any, Protocol
 
 import duckdb
 
-from ingest import configuration, ops, pipeline, tables
+from ingest import configuration, ops, tables
 from ingest.errors import ConfigurationError
-from ingest.pipeline import SourceResult, TableCounts
+from ingest.outcomes import SourceResult, TableCounts, record, warehouse_path, writer_lock
 
 # The slowest vendors first: their limits, not our processor, decide when they are done.
 SOURCES = ("stripe", "customerio", "zendesk", "bitrix24", "product", "spend", "reports", "receipts")
@@ -138,7 +138,7 @@ def _lost(source: str, run_id: str, as_of: dt.datetime, data_dir: Path, exit_cod
     result = SourceResult(
         source, "failed", error=f"The process that extracted {source} ended without a result{ending}."
     )
-    pipeline.record(result, run_id, as_of, dt.datetime.now(dt.UTC).replace(tzinfo=None), data_dir)
+    record(result, run_id, as_of, dt.datetime.now(dt.UTC).replace(tzinfo=None), data_dir)
     return result
 
 
@@ -151,7 +151,7 @@ def record_run(data_dir: Path, run_id: str, as_of: dt.datetime) -> None:
         "started_at": dt.datetime.now(dt.UTC).replace(tzinfo=None),
         "project_version": _project_version(),
     }
-    with pipeline.writer_lock(data_dir), duckdb.connect(str(pipeline.warehouse_path(data_dir))) as connection:
+    with writer_lock(data_dir), duckdb.connect(str(warehouse_path(data_dir))) as connection:
         tables.create_missing(connection)
         ops.record(connection, "runs", [run])
 

@@ -7,15 +7,12 @@ again and merged over whatever it had loaded.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import fcntl
 import importlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from ingest import configuration, contracts, ops
 from ingest.contracts import TableContract
 from ingest.errors import ConfigurationError, CredentialsError, IngestError, LoadError
 from ingest.extraction import Extraction
+from ingest.outcomes import PIPELINES_DIR, SourceResult, TableCounts, record, warehouse_path, writer_lock
 
 # dlt's own settings that this project depends on; they are not for `.dlt/config.toml`, because changing one breaks a
 # promise made elsewhere (see the comments)
@@ -48,63 +46,8 @@ DLT_SETTINGS = {
 }
 # errors that somebody has to change a setting for
 MISCONFIGURED = (ConfigurationError, CredentialsError)
-PIPELINES_DIR = "dlt"
-WRITER_LOCK = "writer.lock"
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class TableCounts:
-    """Rows of one table in one extraction. extracted = loaded + quarantined + deduplicated."""
-
-    table_name: str
-    rows_extracted: int
-    rows_loaded: int
-    rows_quarantined: int
-    rows_deduplicated: int
-    vendor_total: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class SourceResult:
-    """How the extraction of one source ended.
-
-    `error` is a sentence for a person, None on success; `is_misconfigured` says that a setting is the cause.
-    Times are UTC, naive.
-    """
-
-    source: str
-    status: str
-    rows_extracted: int = 0
-    rows_loaded: int = 0
-    rows_quarantined: int = 0
-    rows_deduplicated: int = 0
-    seconds: float = 0.0
-    error: str | None = None
-    is_misconfigured: bool = False
-    data_through_at: dt.datetime | None = None
-    tables: tuple[TableCounts, ...] = field(default_factory=tuple)
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything this source had is in the warehouse now."""
-        return self.status == "ok"
-
-
-def warehouse_path(data_dir: Path) -> Path:
-    """Where the pipeline's own DuckDB file lies."""
-    return data_dir / "warehouse.duckdb"
-
-
-@contextlib.contextmanager
-def writer_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the warehouse for writing; DuckDB lets only one process in. A killed holder lets go by dying."""
-    directory = data_dir / PIPELINES_DIR
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (directory / WRITER_LOCK).open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def apply_dlt_settings() -> None:
@@ -294,38 +237,6 @@ def _record_quarantine(connection: duckdb.DuckDBPyConnection, extraction: Extrac
         for item in extraction.quarantine.rejected
     ]
     ops.record(connection, "quarantine", rows, keep_first=True)
-
-
-def record(result: SourceResult, run_id: str, as_of: dt.datetime, started: dt.datetime, data_dir: Path) -> None:
-    """Write down how the extraction ended: one row, and one per table."""
-    extract_id = f"{run_id}:{result.source}"
-    extract = {
-        "extract_id": extract_id,
-        "run_id": run_id,
-        "source": result.source,
-        "as_of": as_of,
-        "started_at": started,
-        "finished_at": dt.datetime.now(dt.UTC).replace(tzinfo=None),
-        "status": "succeeded" if result.ok else "failed",
-        "rows_loaded": result.rows_loaded,
-        "rows_quarantined": result.rows_quarantined,
-        "data_through_at": result.data_through_at,
-        "error": result.error,
-    }
-    extract_tables = [
-        {
-            "extract_table_id": f"{extract_id}:{table.table_name}",
-            "extract_id": extract_id,
-            "run_id": run_id,
-            "source": result.source,
-            **asdict(table),
-            "rows_loaded": table.rows_loaded if result.ok else 0,
-        }
-        for table in result.tables
-    ]
-    with writer_lock(data_dir), duckdb.connect(str(warehouse_path(data_dir))) as connection:
-        ops.record(connection, "extracts", [extract])
-        ops.record(connection, "extract_tables", extract_tables)
 
 
 def _own_cause(failure: BaseException) -> IngestError | None:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from dlt.sources import DltResource
 
-from ingest import contracts, guards
+from ingest import contracts, given, guards
 from ingest.errors import SourceError
 from ingest.extraction import Extraction
 
@@ -35,7 +35,7 @@ LAG = 1.0
 @dlt.source(name="receipts", max_table_nesting=0)
 def receipts(extraction: Extraction) -> Iterable[DltResource]:
     """Deliveries with their present state, and every attempt."""
-    url: str | None = dlt.secrets.get(LEDGER_URL) or None
+    url: str | None = given.find(LEDGER_URL, is_secret=True) or None
     where = extraction.data_dir / LEDGER if url is None else sa.make_url(url)
     for name in CHANGED_BY:
         yield dlt.resource(_changed(extraction, where, name), **TABLES[name].hints())

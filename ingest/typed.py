@@ -17,7 +17,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.contracts import ARROW_TYPES, DUCKDB_TYPES, TableContract
+from ingest.arrow import ARROW_TYPES, arrow_schema
+from ingest.contracts import DUCKDB_TYPES, TableContract
 from ingest.forgotten import Forgotten
 from ingest.quarantine import Quarantine, as_json_text
 
@@ -158,7 +159,7 @@ class TypedTable:
         self._quarantine = quarantine
         self._keep_last = keep == "last"
         self._forgotten = forgotten or Forgotten()
-        self._schema = contract.arrow_schema()
+        self._schema = arrow_schema(contract)
         self._columns = list(contract.columns)
         self._key = contract.primary_key
         self._key_position = self._columns.index(self._key) if self._key else None

@@ -18,7 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from ingest import configuration, pipeline
+import dlt
+
+from ingest import pipeline
 
 
 def main() -> int:
@@ -44,15 +46,22 @@ def main() -> int:
     return 0
 
 
-# what dlt imports while it works, and pyarrow with the first list that becomes a column: once, not once per source
-PRELOADED = ("dlt.destinations.impl.duckdb.duck", "dlt.common.libs.sql_alchemy_compat", "pandas", "pyarrow.parquet")
+# what dlt and pyarrow import while they work; pyarrow wants to know of every list whether it is one of pandas'
+PRELOADED = (
+    "dlt.common.libs.pyarrow",
+    "dlt.common.libs.sql_alchemy_compat",
+    "dlt.destinations.impl.duckdb.duck",
+    "dlt.sources.helpers.requests",
+    "pandas",
+    "pyarrow.parquet",
+)
 
 
 def _preload(sources: list[str]) -> None:
     for module in (*PRELOADED, *(f"ingest.{source}" for source in sources)):
         importlib.import_module(module)
-    # reads the configuration files
-    configuration.smallest_share()
+    # dlt looks for its plugins and reads its own settings at the first question
+    dlt.config.get("runtime.log_level")
 
 
 def _work(source: str, request: dict[str, Any], lock: Any, caller: int) -> None:

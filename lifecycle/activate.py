@@ -18,7 +18,8 @@ from activation.pacing import RunTime, Window
 from activation.sync import Guards, Outlook, prepare
 from activation.upkeep import Thresholds, alarms, health
 from lifecycle import go_live, settings
-from lifecycle.settings import ConfigurationError, Setting
+from lifecycle.errors import ConfigurationError
+from lifecycle.settings import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import requests
-
 from ingest import configuration
 from lifecycle import settings
+from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,6 +133,8 @@ def beat() -> str:
     url = settings.HEARTBEAT.find()
     if url is None:
         return ""
+    import requests  # noqa: PLC0415 - as for apprise: a run without a monitor has no use for it
+
     try:
         answer = requests.get(url, timeout=SECONDS, allow_redirects=False)
     except requests.RequestException as error:
@@ -154,12 +155,12 @@ def _secrets() -> set[str]:
     known = [setting for group in settings.DESTINATIONS.values() for setting in group if setting.is_secret]
     for setting in [*known, settings.MAKE_API_KEY, settings.ALERTS, settings.HEARTBEAT]:
         # a setting that is wrong is said elsewhere, and is no reason to keep silent here
-        with contextlib.suppress(settings.ConfigurationError):
+        with contextlib.suppress(ConfigurationError):
             found.update((setting.find() or "").split())
     for source, group in configuration.SOURCE_SETTINGS.items():
         for each in group:
             if each.secret:
-                with contextlib.suppress(settings.ConfigurationError):
+                with contextlib.suppress(ConfigurationError):
                     found.add(settings.Setting(f"sources.{source}.{each.name}", is_secret=True).find() or "")
     parts = {part for secret in found if "://" in secret for part in re.split(r"[/?&=]", secret)[3:]}
     # a path may hold the vendor's name, which every sentence about the vendor needs

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import duckdb
 import typer
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 
-from activation.desired import DesiredError
+from activation.errors import DesiredError
 from ingest.errors import IngestError
-from lifecycle import publish, run, settings
-from lifecycle.clock import ClockError
-from lifecycle.dbt import DbtError
-from lifecycle.forget import proof
-from lifecycle.go_live_record import GoLiveError
-from lifecycle.lock import HeldError
+from lifecycle import settings
+from lifecycle.errors import ConfigurationError, LifecycleError
 from lifecycle.progress import Lines
-from sandbox.serve import ServerError
+from sandbox.detached import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXPECTED = (
-    settings.ConfigurationError,
-    ClockError,
-    DbtError,
-    DesiredError,
-    GoLiveError,
-    HeldError,
-    IngestError,
-    ServerError,
-    publish.PublishError,
-    proof.RemainsError,
-    run.CannotRunError,
-)
+EXPECTED = (LifecycleError, DesiredError, IngestError, ServerError)
+# what a database says when it cannot go on, by the library that says it
+DATABASE_ERRORS = (("duckdb", "Error"), ("sqlalchemy.exc", "SQLAlchemyError"))
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -53,7 +38,7 @@ def answering(*, as_json: bool) -> Iterator[Lines]:
         _fail(str(error), as_json=as_json)
     except KeyboardInterrupt:
         _fail("Interrupted; running it again goes on where this ended.", as_json=as_json)
-    except (OSError, duckdb.Error, SQLAlchemyError) as error:
+    except _failures() as error:
         # a full disk, a file that is no database: the kind says it, the text of a database error may hold data
         where = _keep_traceback()
         detail = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
@@ -63,6 +48,18 @@ def answering(*, as_json: bool) -> Iterator[Lines]:
 def say(value: Any, text: str, *, as_json: bool) -> None:
     """Print a command's answer: the value as JSON for programs, the text for people."""
     print(json.dumps(value) if as_json else text)  # noqa: T201
+
+
+def console() -> Console:
+    """Standard output; where that is no terminal, wide enough for the tables."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=150)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What ends a command without being its fault; of databases, those that it has loaded: no other can have failed."""
+    loaded = [getattr(sys.modules[module], name) for module, name in DATABASE_ERRORS if module in sys.modules]
+    return (OSError, *loaded)
 
 
 def _fail(sentence: str, *, as_json: bool) -> None:
@@ -77,6 +74,6 @@ def _keep_traceback() -> Path:
     try:
         path = settings.places().data_dir / "last_error.log"
         path.write_text(traceback.format_exc(), encoding="utf-8")
-    except (OSError, settings.ConfigurationError):
+    except (OSError, ConfigurationError):
         return Path("the system's log")
     return path

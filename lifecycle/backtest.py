@@ -25,9 +25,9 @@ import typer
 from lifecycle import settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.dbt import PROJECT_DIR, WAREHOUSE_VARIABLE, DbtError
+from lifecycle.errors import CannotRunError
 from lifecycle.foresight import Foresight, Share, foresee
 from lifecycle.lock import held
-from lifecycle.run import CannotRunError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,9 @@ from dataclasses import asdict
 import typer
 from rich.markup import escape
 
-from lifecycle.answering import Json, answering
+from lifecycle.answering import Json, answering, console
 from lifecycle.playbook import sheets
 from lifecycle.playbook.verdict import judge
-from lifecycle.report import console
 
 
 def check(as_json: Json = False) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import requests
-
 from lifecycle import settings
+from lifecycle.errors import LifecycleError
+from sandbox import detached
 
 SECONDS = 5.0
 
 
-class ClockError(Exception):
+class ClockError(LifecycleError):
     """Nobody says what time it is; the message says what to do about it."""
 
 
@@ -20,16 +20,14 @@ def as_of() -> datetime:
 
     Raises:
         ClockError: if the sandbox does not answer.
-        settings.ConfigurationError: if a setting is missing or wrong.
+        ConfigurationError: if a setting is missing or wrong.
     """
     if settings.CLOCK.read() == "system":
         return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     url = settings.SANDBOX_URL.read().rstrip("/")
     try:
-        answer = requests.get(f"{url}/_sandbox/clock", timeout=SECONDS)
-        answer.raise_for_status()
-        now = datetime.fromisoformat(answer.json()["now"])
-    except (requests.RequestException, KeyError, TypeError, ValueError):
+        now = datetime.fromisoformat(detached.steer(url, "clock", seconds=SECONDS)["now"])
+    except (detached.ServerError, KeyError, TypeError, ValueError):
         raise ClockError(
             f"The sandbox does not tell its time at {url}: start it with `lifecycle sandbox up`, or with real accounts"
             f" use the system's clock ({settings.CLOCK.how})."

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from lifecycle.errors import LifecycleError
 from lifecycle.lock import die_with_parent
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Build:
         return [node for node in self.nodes if node.status not in GOOD_STATUSES and node.status != "skipped"]
 
 
-class DbtError(Exception):
+class DbtError(LifecycleError):
     """dbt could not do its work at all; the message is its own."""
 
 

@@ -20,8 +20,9 @@ from activation.pacing import RunTime
 from activation.plan import Verdict
 from activation.sync import PlanChangedError, look_ahead
 from activation.transport import EMAIL
-from lifecycle import activate, alerts, report, run, settings
-from lifecycle.answering import Json, answering, say
+from lifecycle import activate, alerts, run, settings
+from lifecycle.answering import Json, answering, console, say
+from lifecycle.errors import CannotRunError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,13 +37,6 @@ All = Annotated[bool, typer.Option("--all", help="Every dead letter (of the dest
 To = Annotated[str | None, typer.Option("--destination", help="Only this destination.")]
 
 dead_app = typer.Typer(help="Deliveries that do not go on by themselves.", no_args_is_help=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the command line."""
-    app.command("plan")(plan_command)
-    app.command("sync")(sync_command)
-    app.add_typer(dead_app, name="dead")
 
 
 def plan_command(
@@ -149,7 +143,7 @@ def dead_list(to: To = None, as_json: Json = False) -> None:
         for each in letters:
             cells = (each.action_id, each.destination, each.action, each.customer_id, each.state)
             table.add_row(*cells, str(each.attempt_count), each.reason)
-        report.console().print(table if letters else "There are no dead letters.")
+        console().print(table if letters else "There are no dead letters.")
 
 
 @dead_app.command("retry")
@@ -169,7 +163,7 @@ def _decide(
 ) -> None:
     with answering(as_json=as_json):
         if bool(ids) == everything:
-            raise run.CannotRunError("Name the action ids, or say --all.")
+            raise CannotRunError("Name the action ids, or say --all.")
         with run.delivering("dead") as places:
             ledger = activate.open_ledger(places)
             try:
@@ -191,7 +185,7 @@ def _now(ledger: Ledger) -> datetime:
 def _check_names(only: list[str] | None) -> None:
     unknown = sorted(set(only or ()) - set(settings.DESTINATIONS))
     if unknown:
-        raise run.CannotRunError(
+        raise CannotRunError(
             f"There is no destination {unknown[0]}; there are {', '.join(sorted(settings.DESTINATIONS))}."
         )
 
@@ -200,7 +194,7 @@ def _fingerprint(path: Path) -> str:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise run.CannotRunError(f"{path} is no plan: `lifecycle plan --out {path}` writes one.") from None
+        raise CannotRunError(f"{path} is no plan: `lifecycle plan --out {path}` writes one.") from None
     return str(found)
 
 
@@ -237,7 +231,7 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
 
 
 def _show(outlook: Outlook, document: dict[str, Any], held_back: list[tuple[str, str, int]]) -> None:
-    console = report.console()
+    out = console()
     title = f"Plan as of {outlook.as_of} UTC"
     table = Table(title=title, title_justify="left", box=None, header_style="dim", pad_edge=False)
     for column in ("destination", "action", "verdict", "number", "reason"):
@@ -246,18 +240,18 @@ def _show(outlook: Outlook, document: dict[str, Any], held_back: list[tuple[str,
         table.add_row(destination, action, verdict, f"{number:,}", reason)
     for action, reason, number in held_back:
         table.add_row("", action, "suppressed", f"{number:,}", reason)
-    console.print(table)
+    out.print(table)
     for name, estimate in document["estimates"].items():
-        console.print(f"{name:<11} at least {estimate['seconds']:,.0f} s, bound by {estimate['limit']}", markup=False)
+        out.print(f"{name:<11} at least {estimate['seconds']:,.0f} s, bound by {estimate['limit']}", markup=False)
     for sentence in outlook.trips.values():
-        console.print(f"Held back: {sentence} `lifecycle sync --force` overrules it.", markup=False)
-    console.print(f"{sum(outlook.to_send.values()):,} would be sent by `lifecycle sync`.")
+        out.print(f"Held back: {sentence} `lifecycle sync --force` overrules it.", markup=False)
+    out.print(f"{sum(outlook.to_send.values()):,} would be sent by `lifecycle sync`.")
 
 
 def _show_diff(shown: dict[str, Any]) -> None:
     if not shown.get("diff"):
         return
-    console = report.console()
-    console.print(f"{shown['verdict']} {shown['action']} {shown['customer_id']} ({shown['action_id']})", markup=False)
+    out = console()
+    out.print(f"{shown['verdict']} {shown['action']} {shown['customer_id']} ({shown['action_id']})", markup=False)
     for name, (before, after) in shown["diff"].items():
-        console.print(f"  {name}: {'' if before is None else before} -> {'' if after is None else after}", markup=False)
+        out.print(f"  {name}: {'' if before is None else before} -> {'' if after is None else after}", markup=False)

@@ -13,7 +13,7 @@ import typer
 
 from lifecycle import settings
 from lifecycle.answering import answering
-from lifecycle.run import CannotRunError
+from lifecycle.errors import CannotRunError
 
 APP = Path(__file__).resolve().parent.parent / "dashboard" / "explorer.py"
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.settings import PROJECT_DIR, ConfigurationError
+from lifecycle.errors import ConfigurationError
+from lifecycle.settings import PROJECT_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

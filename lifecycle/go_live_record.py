@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.errors import LifecycleError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 APPROVED, BREACHED, OVERRIDDEN, WITHDRAWN = "approved", "breached", "overridden", "withdrawn"
 
 
-class GoLiveError(Exception):
+class GoLiveError(LifecycleError):
     """The record cannot be relied on, or what was asked for is not permitted; the message says why and what to do."""
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from lifecycle import activate, go_live, report, run, settings
-from lifecycle.answering import Json, answering, say
+from lifecycle import activate, go_live, run, settings
+from lifecycle.answering import Json, answering, console, say
+from lifecycle.errors import CannotRunError
 from lifecycle.go_live_record import NotYetError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def override_command(
         try:
             last = date.fromisoformat(until)
         except ValueError:
-            raise run.CannotRunError(f"--until {until} is no date; give it as 2026-12-31.") from None
+            raise CannotRunError(f"--until {until} is no date; give it as 2026-12-31.") from None
         _said(go_live.override(places, by=by, reason=reason, until=last), as_json=as_json)
 
 
@@ -85,12 +86,12 @@ def _modes(places: settings.Places, found: go_live.Status) -> dict[str, dict[str
 
 
 def _show(found: go_live.Status, modes: dict[str, dict[str, Any]]) -> None:
-    console = report.console()
+    out = console()
     mode = "live" if found.standing.is_live else "in shadow mode"
-    console.print(f"Real destinations are {mode}: {found.standing.reason}.", markup=False, soft_wrap=True)
+    out.print(f"Real destinations are {mode}: {found.standing.reason}.", markup=False, soft_wrap=True)
     for name, each in modes.items():
         where = "real" if each["is_real"] else "on this machine"
-        console.print(f"  {name:<11}{each['mode']:<8}{where}", markup=False)
+        out.print(f"  {name:<11}{each['mode']:<8}{where}", markup=False)
     table = Table(box=None, header_style="dim", pad_edge=False)
     for column in ("metric", "by", "in a row", "needed", "judged until", "what broke it last"):
         table.add_column(column, justify="right" if column in {"in a row", "needed"} else "left", overflow="fold")
@@ -100,7 +101,7 @@ def _show(found: go_live.Status, modes: dict[str, dict[str, Any]]) -> None:
             broken = f"{streak.restated} was restated (of {streak.restated_periods}). {broken}".rstrip()
         until = str(streak.last_period or "never")
         table.add_row(streak.metric, streak.grain, str(streak.periods), str(streak.required), until, broken)
-    console.print(table)
+    out.print(table)
 
 
 def _said(entry: Entry, *, as_json: bool) -> None:

@@ -18,6 +18,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from lifecycle.errors import LifecycleError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -26,7 +28,7 @@ PR_SET_PDEATHSIG = 1
 ORPHAN_SECONDS = 10.0  # how long children of a killed run may take to disappear
 
 
-class HeldError(Exception):
+class HeldError(LifecycleError):
     """Somebody else is at work; the message says who."""
 
 

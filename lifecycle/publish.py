@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle import catalogue, hyper
+from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,7 +55,7 @@ BUILDING = ".building-"
 Shown = dict[tuple[str, str], str]
 
 
-class PublishError(Exception):
+class PublishError(LifecycleError):
     """The candidate is not what it should be, so it was not published; the message says why."""
 
 

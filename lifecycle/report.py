@@ -123,12 +123,6 @@ WIDE_ENOUGH = 100
 """Columns of a terminal that hold every estimate and its interval on one line."""
 
 
-def console() -> Console:
-    """Standard output; where that is no terminal, wide enough for the tables."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=150)
-
-
 def show(report: Report, console: Console) -> None:
     """Print it."""
     answers = report.answers

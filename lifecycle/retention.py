@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle import catalogue, hyper, publish, settings
+from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +22,7 @@ def publication_form(connection: duckdb.DuckDBPyConnection, database: str, progr
     """
     wanted = settings.TABLEAU_EXTRACT.find() or "auto"
     if wanted == "true" and not hyper.is_installed():
-        raise settings.ConfigurationError(
+        raise ConfigurationError(
             f"The setting {settings.TABLEAU_EXTRACT.name} is true, and the package tableauhyperapi is not installed:"
             " install it, or set auto to go without where it is missing."
         )

@@ -30,6 +30,7 @@ from lifecycle import (
     standing,
     telling,
 )
+from lifecycle.errors import CannotRunError
 from lifecycle.lock import held
 from lifecycle.playbook import sheets
 from lifecycle.playbook.verdict import judge as judge_playbook
@@ -37,16 +38,12 @@ from lifecycle.playbook.verdict import judge as judge_playbook
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ingest.pipeline import SourceResult
+    from ingest.outcomes import SourceResult
     from lifecycle.activate import Activation
     from lifecycle.progress import Progress
     from lifecycle.settings import Places
 
 MEMORY_LIMIT = "800MB"  # for counting and copying; the models are computed in dbt's process
-
-
-class CannotRunError(Exception):
-    """What was asked for cannot be done now; the message says why and what to do."""
 
 
 @dataclass(slots=True)
@@ -104,7 +101,7 @@ def started(
 
     Raises:
         HeldError: if another one is at work.
-        settings.ConfigurationError: if a setting is missing or wrong.
+        ConfigurationError: if a setting is missing or wrong.
         clock.ClockError: if the clock does not answer.
         CannotRunError: if there was no run yet, or the playbook of a run that builds has faults.
     """
@@ -135,7 +132,7 @@ def delivering(command: str) -> Iterator[Places]:
 
     Raises:
         HeldError: if another one is at work.
-        settings.ConfigurationError: if a setting is missing or wrong.
+        ConfigurationError: if a setting is missing or wrong.
     """
     places = settings.places()
     with held(places.lock, "of none", command):

@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import dlt
-from dlt.common.exceptions import DltException
-
 from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
@@ -22,8 +19,9 @@ from activation.destinations.zendesk import Zendesk
 from activation.identifiers import signing_key
 from activation.plan import Policy
 from activation.transport import is_loopback
-from ingest import configuration
+from ingest import configuration, given
 from ingest.errors import IngestError
+from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +30,6 @@ if TYPE_CHECKING:
 # Apprise's spellings of plain http; each has one with an s that is encrypted
 IN_CLEAR = frozenset({"http", "json", "xml", "form", "apprise", "gotify", "mmost", "ntfy", "rocket", "matrix"})
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-
-
-class ConfigurationError(Exception):
-    """A setting is missing or wrong. The message is the sentence for the person who has to give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +80,10 @@ class Setting:
 
 
 def _lookup(setting: Setting) -> str | None:
-    accessor = dlt.secrets if setting.is_secret else dlt.config
     try:
-        value: object = accessor.get(setting.name)
-    except (DltException, ValueError) as error:
-        raise ConfigurationError(
-            f"The setting {setting.name} cannot be read ({type(error).__name__}); .dlt/config.toml and"
-            " .dlt/secrets.toml have to be TOML."
-        ) from None
+        value = given.find(setting.name, is_secret=setting.is_secret)
+    except IngestError as error:
+        raise ConfigurationError(f"The setting {setting.name} cannot be read: {error}") from None
     return None if value is None else str(value)
 
 

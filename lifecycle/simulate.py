@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import requests
 import typer
 
-from lifecycle import clock, go_live, report, run, settings
-from lifecycle.answering import Json, answering
+from lifecycle import clock, go_live, run, settings
+from lifecycle.answering import Json, answering, console
+from lifecycle.errors import CannotRunError
 from lifecycle.progress import Lines
-from sandbox import environment
+from sandbox import detached, environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,8 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - an option each
             parameters = replace(parameters, net_of_fees=(first, first + plant_days))
         done = _done(folder) if resume else []
         with _apart(folder, ours.dbt / PARSED, None if resume else parameters, progress) as url:
-            _live(url, done, days, progress)
+            for day in _days(url, done, days, progress):
+                done.append(day)
             status = go_live.status(settings.places())
         answer = {
             "days": len(done),
@@ -142,12 +143,12 @@ def _done(folder: Path) -> list[Simulated]:
     """The days that an interrupted simulation has behind it.
 
     Raises:
-        run.CannotRunError: if there is none.
+        CannotRunError: if there is none.
     """
     try:
         lines = (folder / DAYS).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise run.CannotRunError(f"There is no simulation in {folder} to go on with: leave --resume out.") from None
+        raise CannotRunError(f"There is no simulation in {folder} to go on with: leave --resume out.") from None
     return [Simulated(**json.loads(line)) for line in lines]
 
 
@@ -158,10 +159,10 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progr
     Without `parameters` they are those of the last simulation. What dbt has read of the project is taken along: reading
     it again takes as long as half a day's run.
     """
-    from sandbox import generate, serve  # noqa: PLC0415 - brings the whole simulation along
+    from sandbox import generate  # noqa: PLC0415 - brings the whole simulation along
     from sandbox.limits import Limits  # noqa: PLC0415
 
-    serve.stop_running(folder)
+    detached.stop_running(folder)
     if parameters is not None:
         kept = next((path.read_bytes() for path in (folder / "dbt" / PARSED, parsed) if path.exists()), None)
         shutil.rmtree(folder, ignore_errors=True)
@@ -177,9 +178,9 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progr
         if parameters is not None:
             with progress.step("generate the simulated company"):
                 generate.generate(folder, parameters)
-        yield serve.ensure_running(folder, port, limits=Limits.off())
+        yield detached.ensure_running(folder, port, limits=Limits.off())
     finally:
-        serve.stop_running(folder)
+        detached.stop_running(folder)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
@@ -187,8 +188,8 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progr
                 os.environ[name] = value
 
 
-def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:
-    """Every further day's run, and what validation says after it; each is written down and added to `done`."""
+def _days(url: str, done: list[Simulated], days: int, progress: Lines) -> Iterator[Simulated]:
+    """Every further day's run, and what validation says after it; each is written down before it is told."""
     for number in range(len(done) + 1, days + 1):
         began = time.monotonic()
         watch = Stopwatch()
@@ -198,7 +199,7 @@ def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:
             # a day that was interrupted has its morning already
             if last is not None and str(clock.as_of()) == last:
                 with watch.step("advance"):
-                    requests.post(f"{url}/_sandbox/advance", json={"days": 1}, timeout=600).raise_for_status()
+                    detached.steer(url, "advance", "POST", {"days": 1})
 
         # the company lives on while dbt reads the project
         with run.started("simulate", watch, is_new=True, builds=True, prepare=advance) as this:
@@ -231,17 +232,17 @@ def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:
             f"day {number:>3}  {this.as_of:%Y-%m-%d}  {day.seconds:5.1f} s  {day.shortest_streak:>3} in a row  {mode}"
             + "".join(f"  {sentence}" for sentence in told)
         )
-        done.append(day)
+        yield day
 
 
 def _show(answer: dict[str, Any], status: Status) -> None:
-    console = report.console()
+    out = console()
     mode = "live" if status.standing.is_live else "in shadow mode"
-    console.print(
+    out.print(
         f"{answer['days']} days in {answer['seconds']:,.0f} s; real destinations would be {mode}:"
         f" {status.standing.reason}. Everything is in {answer['data_dir']}.",
         markup=False,
         soft_wrap=True,
     )
     for streak in status.missing:
-        console.print(f"  {streak.metric} by {streak.grain}: {streak.periods} of {streak.required}", markup=False)
+        out.print(f"  {streak.metric} by {streak.grain}: {streak.periods} of {streak.required}", markup=False)

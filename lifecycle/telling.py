@@ -9,7 +9,8 @@ import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lifecycle import alerts, last_run, settings
+from lifecycle import alerts, last_run
+from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def failures(places: Places, run_id: str, command: str) -> Iterator[None]:
             ours = type(error).__module__.split(".")[0] in {"lifecycle", "ingest", "activation", "sandbox"}
             trouble = alerts.Trouble("run:failed", str(error) if ours else f"It ended with {type(error).__name__}.")
             headline = f"Customer lifecycle, {run_id}: the run could not go on."
-            with suppress(settings.ConfigurationError):  # that alerts are set up wrongly is what the run ends with
+            with suppress(ConfigurationError):  # that alerts are set up wrongly is what the run ends with
                 alerts.digest(places, "start", headline, [trouble])
             last_run.note_end(places, run_id, has_published=False)
         raise

@@ -1,7 +1,6 @@
-"""Start and stop the sandbox's server: in a thread for tests, in the foreground, or detached for the command line.
+"""The sandbox's server, in a thread for tests or in the foreground (sandbox/detached.py starts that one from afar).
 
-One process on loopback serves all vendors, each mounted under its name. Run detached, it writes its log and its process
-id beside the data it serves.
+One process on loopback serves all vendors, each mounted under its name.
 """
 
 from __future__ import annotations
@@ -12,14 +11,10 @@ import contextlib
 import json
 import os
 import re
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +25,16 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sandbox.detached import (
+    DEFAULT_PORT,
+    HOST,
+    START_SECONDS,
+    STOP_SECONDS,
+    ServerError,
+    pid_path,
+    recorded,
+    store_path,
+)
 from sandbox.faults import Fault, Faults, FaultyApp, Recorder
 from sandbox.limits import Clock, Limits
 from sandbox.servers import bitrix24, chat, customerio, make, stripe, zendesk
@@ -40,18 +45,9 @@ from sandbox.store import Store
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HOST = "127.0.0.1"
-DEFAULT_PORT = 8411
-START_SECONDS = 30.0
-STOP_SECONDS = 10.0
-
 ErrorBody = Callable[[int], Any]
 # the segment after a resource's name, when it looks like an id and not like a verb: it has a digit, a sign or a prefix
 OBJECT_ID = re.compile(r"^((?:/api)?/v\d/[a-z_]+)/([^/]*[0-9@_%][^/]*?)(\.json|/.*)?$")
-
-
-class ServerError(RuntimeError):
-    """The server could not be started or stopped; the sentence says why and what to do."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -164,11 +160,6 @@ def advance_world(world: World, days: int) -> None:
     from sandbox.generate import advance  # noqa: PLC0415 - the whole simulation, which serving alone does not need
 
     advance(world.data_dir, days)
-
-
-def store_path(data_dir: Path) -> Path:
-    """Where the silos' documents are kept."""
-    return data_dir / "sandbox" / "silos.sqlite"
 
 
 def open_world(
@@ -335,112 +326,6 @@ def serve(
             record.unlink(missing_ok=True)
         world.rows.close()
         world.store.close()
-
-
-# Detached
-
-
-def pid_path(data_dir: Path) -> Path:
-    """Where a detached server is on record."""
-    return data_dir / "sandbox" / "server.json"
-
-
-def recorded(data_dir: Path) -> dict[str, int] | None:
-    """Process id and port of the server on record, whether or not it still runs."""
-    try:
-        found: dict[str, int] = json.loads(pid_path(data_dir).read_text())
-    except (OSError, ValueError):
-        return None
-    return found
-
-
-def health(port: int) -> dict[str, Any] | None:
-    """What the server on this port says about itself; None when nobody answers as a sandbox."""
-    try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/_sandbox/health", timeout=5) as answer:
-            found: dict[str, Any] = json.load(answer)
-    except (OSError, ValueError, urllib.error.URLError):
-        return None
-    return found
-
-
-def is_ours(answer: dict[str, Any] | None, data_dir: Path) -> bool:
-    """Whether a health answer comes from a server of this data."""
-    return answer is not None and answer.get("data_dir") == str(data_dir.resolve())
-
-
-def ensure_running(
-    data_dir: Path, port: int = DEFAULT_PORT, *, limits: Limits | None = None, faults: Sequence[Fault] = ()
-) -> str:
-    """The address of a server of this data: the one that runs already, else a new detached one.
-
-    `limits` and `faults` are used when a server is started, not when one is found.
-
-    Raises:
-        ServerError: if another server uses the port, or the new one does not come up; the sentence says where to look.
-    """
-    data_dir = Path(data_dir)
-    answer = health(port)
-    if is_ours(answer, data_dir):
-        return f"http://{HOST}:{port}"
-    if answer is not None:
-        raise ServerError(
-            f"Port {port} serves the sandbox of {answer.get('data_dir')}, not of {data_dir.resolve()}. Stop that one"
-            " first or set another port in [sandbox] url."
-        )
-    if not store_path(data_dir).exists():
-        raise ServerError(f"There is no sandbox world in {data_dir}. Make one with: lifecycle sandbox generate")
-    log_path = data_dir / "sandbox" / "server.log"
-    command = [sys.executable, "-m", "sandbox.serve", "--data-dir", str(data_dir.resolve()), "--port", str(port)]
-    if limits is not None:
-        command += ["--limits", json.dumps(limits.as_mapping())]
-    if faults:
-        rules = [{name: getattr(rule, name) for name in rule.__slots__ if name != "hits"} for rule in faults]
-        command += ["--faults", json.dumps(rules)]
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=project_dir()
-        )
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if is_ours(health(port), data_dir):
-            return f"http://{HOST}:{port}"
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    last = log_path.read_text(errors="replace").strip().splitlines()[-1:] or ["its log is empty"]
-    raise ServerError(f"The sandbox's server did not start: {last[0]} (log: {log_path})")
-
-
-def project_dir() -> Path:
-    """The folder from which the package `sandbox` can be imported."""
-    return Path(__file__).resolve().parent.parent
-
-
-def stop_running(data_dir: Path) -> bool:
-    """Stop the detached server of this data; whether there was one.
-
-    The process is signalled only after it has said itself that it is the one on record: ids are used again.
-
-    Raises:
-        ServerError: if it does not end.
-    """
-    data_dir = Path(data_dir)
-    record = recorded(data_dir)
-    if record is None:
-        return False
-    answer = health(record["port"])
-    if not is_ours(answer, data_dir) or answer is None or answer.get("pid") != record["pid"]:
-        pid_path(data_dir).unlink(missing_ok=True)
-        return False
-    os.kill(record["pid"], signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        if health(record["port"]) is None:
-            pid_path(data_dir).unlink(missing_ok=True)
-            return True
-        time.sleep(0.05)
-    raise ServerError(f"The sandbox's server (process {record['pid']}) did not end within {STOP_SECONDS:g} s.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

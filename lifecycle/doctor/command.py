@@ -10,10 +10,9 @@ import typer
 from rich.table import Table
 
 from lifecycle import settings
-from lifecycle.answering import Json, answering
+from lifecycle.answering import Json, answering, console
 from lifecycle.doctor import machine, stores, vendors
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
-from lifecycle.report import console
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places

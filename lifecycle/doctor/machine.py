@@ -14,6 +14,7 @@ from packaging.markers import Marker
 
 from lifecycle import activate, clock, gate_catalogue, settings
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
+from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +46,7 @@ def configuration() -> list[Finding]:
 def _tried(area: str, subject: str, look: Callable[[], object]) -> Finding:
     try:
         look()
-    except settings.ConfigurationError as error:
+    except ConfigurationError as error:
         return Finding(area, subject, FAIL, str(error))
     return Finding(area, subject, OK, "Everything that is needed is there and makes sense.")
 
@@ -93,7 +94,7 @@ def clock_answers() -> Finding:
     """Whether somebody says at which instant a run would stand."""
     try:
         now = clock.as_of()
-    except (clock.ClockError, settings.ConfigurationError) as error:
+    except (clock.ClockError, ConfigurationError) as error:
         return Finding("clock", "as_of", FAIL, str(error))
     return Finding("clock", "as_of", OK, f"A run would stand at {now} UTC ({settings.CLOCK.read()} clock).")
 

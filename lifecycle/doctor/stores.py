@@ -11,6 +11,7 @@ import duckdb
 from ingest import contracts
 from lifecycle import last_run, publish, settings, standing, watch
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
+from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places
@@ -103,7 +104,7 @@ def runs(places: Places) -> list[Finding]:
     now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     try:
         hours = float(settings.ALERT_AFTER_HOURS.read())
-    except settings.ConfigurationError as error:
+    except ConfigurationError as error:
         return [Finding("runs", "last", FAIL, str(error))]
     late = watch.troubles(places, hours, now)
     if late:

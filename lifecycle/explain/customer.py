@@ -12,10 +12,9 @@ import typer
 from rich.table import Table
 
 from lifecycle import settings
-from lifecycle.answering import Json, answering, say
+from lifecycle.answering import Json, answering, console, say
+from lifecycle.errors import CannotRunError
 from lifecycle.explain import evidence, standing
-from lifecycle.report import console
-from lifecycle.run import CannotRunError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import md5
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.run import CannotRunError
+from lifecycle.errors import CannotRunError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

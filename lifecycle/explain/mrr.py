@@ -17,7 +17,7 @@ import typer
 
 from lifecycle import settings
 from lifecycle.answering import Json, answering, say
-from lifecycle.run import CannotRunError
+from lifecycle.errors import CannotRunError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

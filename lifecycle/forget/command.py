@@ -23,6 +23,7 @@ from ingest import forgotten, ops
 from ingest.forgotten import Forgotten
 from lifecycle import profiles, run, settings
 from lifecycle.answering import Json, answering, say
+from lifecycle.errors import CannotRunError
 from lifecycle.forget import proof, scrub, shred
 from lifecycle.forget.subject import Subject, UnknownError, find
 from lifecycle.hyper import FILE_NAME as EXTRACT
@@ -118,20 +119,20 @@ def forget(this: run.Run, person: Subject) -> dict[str, Any]:
 
 def _whom(places: Places, pending: Path, subject: str | None, *, resume: bool) -> Subject:
     if pending.exists() and not resume:
-        raise run.CannotRunError("An erasure was interrupted: `lifecycle forget --resume` finishes it first.")
+        raise CannotRunError("An erasure was interrupted: `lifecycle forget --resume` finishes it first.")
     if resume:
         if not pending.exists():
-            raise run.CannotRunError("No erasure was interrupted.")
+            raise CannotRunError("No erasure was interrupted.")
         return Subject.load(pending)
     if subject is None:
-        raise run.CannotRunError("Say who is to be forgotten: an address, a record such as zendesk:user:7, or an id.")
+        raise CannotRunError("Say who is to be forgotten: an address, a record such as zendesk:user:7, or an id.")
     with run.warehouse(places) as connection:
         built = connection.execute(
             "select count(*) from duckdb_tables() where schema_name = 'intermediate'"
             " and table_name in ('int_identities__resolved', 'int_identifiers__extracted')"
         ).fetchall()[0][0]
         if built < 2:
-            raise run.CannotRunError("The last build is incomplete, so nobody can be found: `lifecycle build` first.")
+            raise CannotRunError("The last build is incomplete, so nobody can be found: `lifecycle build` first.")
         return find(connection, subject, f"erasure-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}")
 
 
@@ -142,7 +143,7 @@ def _ask(person: Subject, *, as_json: bool) -> None:
         " cannot be taken back."
     )
     if as_json:
-        raise run.CannotRunError(text + " With --json, say --yes.")
+        raise CannotRunError(text + " With --json, say --yes.")
     typer.confirm(text + " Go on?", abort=True)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from lifecycle.errors import LifecycleError
 from lifecycle.forget.shred import mentions, shred
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class RemainsError(Exception):
+class RemainsError(LifecycleError):
     """Something of the person is still there; the message says where, not what."""
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from activation.actions import Action
 from activation.ledger import Ledger, metadata
-from sandbox.serve import RunningSandbox, start, store_path
+from sandbox.detached import store_path
+from sandbox.serve import RunningSandbox, start
 from sandbox.store import Store
 from tests import postgres
 

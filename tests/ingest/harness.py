@@ -13,7 +13,7 @@ import duckdb
 import silos
 
 from ingest import extract, pipeline
-from ingest.pipeline import SourceResult
+from ingest.outcomes import SourceResult
 
 
 def naive(*parts: int) -> dt.datetime:

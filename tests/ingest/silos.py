@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest import contracts
+from ingest.arrow import arrow_schema
 from sandbox.store import Document, Store
 
 NOW = dt.datetime(2026, 11, 1, 6, tzinfo=dt.UTC)
@@ -314,7 +315,7 @@ def event_rows(day: dt.date, count: int, *, first: int = 0) -> list[dict[str, An
 
 def write_events(bucket: Path, day: dt.date, rows: list[dict[str, Any]], name: str = "part-0.parquet") -> Path:
     contract = contracts.load("product")["events"]
-    schema = pa.schema([field for field in contract.arrow_schema() if field.name != "received_date"])
+    schema = pa.schema([field for field in arrow_schema(contract) if field.name != "received_date"])
     folder = bucket / f"received_date={day}"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name

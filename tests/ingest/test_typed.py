@@ -9,6 +9,7 @@ from harness import naive
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.arrow import arrow_schema
 from ingest.contracts import TableContract
 from ingest.quarantine import Quarantine
 from ingest.typed import TypedTable, column_name
@@ -202,8 +203,8 @@ def columnar(**columns: pa.Array) -> pa.Table:
 
 def test_a_columnar_table_of_the_right_types_passes_untouched() -> None:
     things, _ = table()
-    given_table = CONTRACT.arrow_schema().empty_table()
-    assert things.take_arrow(given_table, "file").schema == CONTRACT.arrow_schema()
+    given_table = arrow_schema(CONTRACT).empty_table()
+    assert things.take_arrow(given_table, "file").schema == arrow_schema(CONTRACT)
 
 
 def test_in_a_columnar_table_only_rows_that_do_not_survive_the_cast_are_set_aside() -> None:

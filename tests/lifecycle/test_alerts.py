@@ -14,6 +14,7 @@ import pytest
 
 from lifecycle import alerts, settings
 from lifecycle.alerts import Trouble
+from lifecycle.errors import ConfigurationError
 from lifecycle.settings import Places
 
 NOW = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -172,7 +173,7 @@ def test_a_place_in_clear_on_another_machine_is_refused(
     monkeypatch: pytest.MonkeyPatch, value: str, words: str
 ) -> None:
     monkeypatch.setenv("ALERTS__URLS", value)
-    with pytest.raises(settings.ConfigurationError, match=words) as raised:
+    with pytest.raises(ConfigurationError, match=words) as raised:
         settings.ALERTS.find()
     assert value not in str(raised.value)
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
-from ingest.pipeline import SourceResult
-from lifecycle import cli, report, run, settings
+from ingest.outcomes import SourceResult
+from lifecycle import cli, report, run, sandboxing, settings
 from lifecycle.lock import held
-from sandbox import serve
+from sandbox import detached
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: nothing listens there
 
@@ -120,7 +120,7 @@ def test_an_unknown_destination_is_named() -> None:
 
 def test_a_sandbox_address_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SANDBOX__URL", "https://sandbox.example")
-    monkeypatch.setattr(cli, "_ensure_world", lambda *_: None)
+    monkeypatch.setattr(sandboxing, "_ensure_world", lambda *_: None)
     answer = call("sandbox", "up")
     assert answer.exit_code == 2
     assert "is no address on this machine with a port" in answer.output
@@ -174,9 +174,9 @@ def test_a_wrong_world_is_said_before_anything_is_started(monkeypatch: pytest.Mo
     monkeypatch.setenv("SANDBOX__URL", "http://127.0.0.1:8499")
 
     def refuses(*_: Any) -> None:
-        raise serve.ServerError("Port 8499 serves another sandbox.")
+        raise detached.ServerError("Port 8499 serves another sandbox.")
 
-    monkeypatch.setattr(cli, "_ensure_world", lambda *_: None)
-    monkeypatch.setattr(serve, "ensure_running", refuses)
+    monkeypatch.setattr(sandboxing, "_ensure_world", lambda *_: None)
+    monkeypatch.setattr(detached, "ensure_running", refuses)
     answer = call("sandbox", "up")
     assert (answer.exit_code, "Port 8499" in answer.output) == (2, True)

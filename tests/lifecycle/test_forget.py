@@ -11,6 +11,7 @@ import pytest
 
 from ingest import tables
 from ingest.forgotten import remember
+from lifecycle.errors import CannotRunError
 from lifecycle.forget import command, proof, scrub, shred
 from lifecycle.forget.subject import Subject
 
@@ -161,11 +162,11 @@ def test_only_what_names_the_person_goes_and_a_spool_loses_lines_only(places: Pl
 
 def test_an_interrupted_erasure_can_only_be_finished(places: Places) -> None:
     pending = places.erasures / command.PENDING
-    with pytest.raises(command.run.CannotRunError, match="No erasure was interrupted"):
+    with pytest.raises(CannotRunError, match="No erasure was interrupted"):
         command._whom(places, pending, None, resume=True)
     GRACE.save(pending)
     assert pending.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(command.run.CannotRunError, match="--resume"):
+    with pytest.raises(CannotRunError, match="--resume"):
         command._whom(places, pending, "somebody", resume=False)
     assert command._whom(places, pending, None, resume=True) == GRACE
 

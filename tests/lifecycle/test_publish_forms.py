@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import publication
 from lifecycle import catalogue, hyper, publish, retention, settings
+from lifecycle.errors import ConfigurationError
 from lifecycle.settings import Places
 
 MARTS = """
@@ -165,7 +166,7 @@ def test_an_extract_can_be_insisted_on_or_done_without(
         assert not retention.publication_form(connection, "warehouse", progress).has_extract
         assert "no Tableau extract" in progress.notes[-1]
         monkeypatch.setenv(settings.TABLEAU_EXTRACT.variable, "true")
-        with pytest.raises(settings.ConfigurationError, match="tableauhyperapi is not installed"):
+        with pytest.raises(ConfigurationError, match="tableauhyperapi is not installed"):
             retention.publication_form(connection, "warehouse", progress)
         monkeypatch.setattr(hyper, "is_installed", lambda: True)
         monkeypatch.setenv(settings.TABLEAU_EXTRACT.variable, "false")

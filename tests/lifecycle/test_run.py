@@ -19,8 +19,9 @@ from activation.ledger import Ledger
 from activation.sync import Outlook
 from activation.tally import Tally
 from ingest import ops, tables
-from ingest.pipeline import SourceResult
+from ingest.outcomes import SourceResult
 from lifecycle import (
+from lifecycle.errors import CannotRunError
     activate,
     alerts,
     cli,
@@ -264,7 +265,7 @@ def test_the_steps_one_by_one_come_to_the_same(places: Places, progress: Any, st
 
 @pytest.mark.parametrize("step", ["build", "gate", "publish"])
 def test_a_step_before_its_turn_says_which_comes_first(progress: Any, step: Any) -> None:
-    with pytest.raises(run.CannotRunError, match="lifecycle ingest"), run.started(step, progress, is_new=False):
+    with pytest.raises(CannotRunError, match="lifecycle ingest"), run.started(step, progress, is_new=False):
         pass
 
 
@@ -275,7 +276,7 @@ def test_a_slip_in_the_playbook_is_said_before_any_silo_is_asked(
     actions = tmp_path / "edited" / "seeds" / "playbook" / "actions.csv"
     actions.write_text(actions.read_text().replace(",trial_started,", ",trial_startet,"))
     monkeypatch.setattr(sheets, "PROJECT", tmp_path / "edited")
-    with pytest.raises(run.CannotRunError, match=r"actions\.csv, row 2, field signal_id: .*trial_startet"):
+    with pytest.raises(CannotRunError, match=r"actions\.csv, row 2, field signal_id: .*trial_startet"):
         whole(progress)
     assert not places.warehouse.exists()
     with run.started("ingest", progress, is_new=True) as this:
@@ -285,9 +286,9 @@ def test_a_slip_in_the_playbook_is_said_before_any_silo_is_asked(
 def test_gate_and_publish_before_their_turn(progress: Any) -> None:
     with run.started("ingest", progress, is_new=True) as this:
         run.ingest(this)
-        with pytest.raises(run.CannotRunError, match="`lifecycle build` comes before"):
+        with pytest.raises(CannotRunError, match="`lifecycle build` comes before"):
             run.last_build(this)
-        with pytest.raises(run.CannotRunError, match="`lifecycle gate` comes before"):
+        with pytest.raises(CannotRunError, match="`lifecycle gate` comes before"):
             run.verdict_of(this)
 
 
@@ -313,7 +314,7 @@ def test_a_warehouse_that_is_open_elsewhere_is_said(places: Places) -> None:
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "open\n"
-    with pytest.raises(run.CannotRunError, match="open in another program"), run.warehouse(places):
+    with pytest.raises(CannotRunError, match="open in another program"), run.warehouse(places):
         pass
     other.communicate("")
     with run.warehouse(places) as connection:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from sandbox import serve
+from sandbox import detached, serve
 from sandbox.limits import Limits
 from sandbox.store import Document, Store
 
@@ -96,7 +96,7 @@ class Sandbox:
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served")
     (folder / "sandbox").mkdir()
-    store = Store(serve.store_path(folder))
+    store = Store(detached.store_path(folder))
     store.set_now(NOW)
     store.close()
     return folder

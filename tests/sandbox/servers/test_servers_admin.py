@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from sandbox import serve
+from sandbox import detached, serve
 from sandbox.faults import Fault
 from sandbox.limits import LeakyBucket, Limits, OperatingBudget, SlidingWindow
 from sandbox.store import Store
@@ -31,7 +31,7 @@ def clock(server: Sandbox) -> HandClock:
 def own_data(tmp_path: Path) -> Path:
     """A data folder with an empty world, for servers of this test's own."""
     (tmp_path / "sandbox").mkdir()
-    store = Store(serve.store_path(tmp_path))
+    store = Store(detached.store_path(tmp_path))
     store.set_now(NOW)
     store.close()
     return tmp_path
@@ -206,11 +206,11 @@ def test_an_operating_budget_returns_time_minute_by_minute(clock: HandClock) -> 
 
 def test_a_taken_port_or_a_missing_world_is_said_in_one_sentence(own_data: Path, tmp_path: Path) -> None:
     with socket.socket() as other:
-        other.bind((serve.HOST, 0))
+        other.bind((detached.HOST, 0))
         other.listen()
-        with pytest.raises(serve.ServerError, match=r"cannot be used .* \[sandbox\] url"):
+        with pytest.raises(detached.ServerError, match=r"cannot be used .* \[sandbox\] url"):
             serve.start(own_data, other.getsockname()[1])
-    with pytest.raises(serve.ServerError, match="lifecycle sandbox generate"):
+    with pytest.raises(detached.ServerError, match="lifecycle sandbox generate"):
         serve.start(tmp_path / "nowhere")
     assert serve.main(["--data-dir", str(tmp_path / "nowhere")]) == 2
     assert serve.main(["--data-dir", str(own_data), "--limits", '{"x": 1}']) == 2
@@ -218,7 +218,7 @@ def test_a_taken_port_or_a_missing_world_is_said_in_one_sentence(own_data: Path,
 
 def free_port() -> int:
     with socket.socket() as listener:
-        listener.bind((serve.HOST, 0))
+        listener.bind((detached.HOST, 0))
         port: int = listener.getsockname()[1]
         return port
 
@@ -227,42 +227,42 @@ def test_a_detached_server_is_started_once_found_again_and_stopped(own_data: Pat
     port = free_port()
     rule = Fault("stripe", "status", status=500, path="/v1/prices")
     limits = Limits(stripe_per_second=5)
-    url = serve.ensure_running(own_data, port, limits=limits, faults=[rule])
+    url = detached.ensure_running(own_data, port, limits=limits, faults=[rule])
     try:
-        health = serve.health(port)
-        assert serve.ensure_running(own_data, port) == url
-        assert serve.health(port) == health
+        health = detached.health(port)
+        assert detached.ensure_running(own_data, port) == url
+        assert detached.health(port) == health
         assert health is not None
-        assert health["pid"] == serve.recorded(own_data)["pid"] != os.getpid()
+        assert health["pid"] == detached.recorded(own_data)["pid"] != os.getpid()
         assert requests.get(f"{url}/_sandbox/limits", timeout=10).json()["stripe_per_second"] == 5
         assert requests.get(f"{url}/stripe/v1/prices", timeout=10).status_code == 500
-        with pytest.raises(serve.ServerError, match="not of"):
-            serve.ensure_running(own_data / "elsewhere", port)
+        with pytest.raises(detached.ServerError, match="not of"):
+            detached.ensure_running(own_data / "elsewhere", port)
     finally:
-        stopped = serve.stop_running(own_data)
+        stopped = detached.stop_running(own_data)
     assert stopped
-    assert serve.health(port) is None
+    assert detached.health(port) is None
     assert not serve.pid_path(own_data).exists()
     assert "The sandbox serves at" in (own_data / "sandbox" / "server.log").read_text()
-    assert serve.stop_running(own_data) is False
+    assert detached.stop_running(own_data) is False
 
 
 def test_a_record_of_a_dead_server_is_forgotten_and_no_process_is_touched(own_data: Path) -> None:
     serve.pid_path(own_data).write_text(json.dumps({"pid": os.getpid(), "port": free_port()}))
-    assert serve.stop_running(own_data) is False
+    assert detached.stop_running(own_data) is False
     assert not serve.pid_path(own_data).exists()
 
 
 def test_a_server_that_cannot_start_says_why(own_data: Path) -> None:
     with socket.socket() as other:
-        other.bind((serve.HOST, 0))
-        with pytest.raises(serve.ServerError, match=r"did not start: Port .*server\.log"):
-            serve.ensure_running(own_data, other.getsockname()[1])
+        other.bind((detached.HOST, 0))
+        with pytest.raises(detached.ServerError, match=r"did not start: Port .*server\.log"):
+            detached.ensure_running(own_data, other.getsockname()[1])
 
 
 def test_stopping_does_not_wait_for_requests_that_a_fault_keeps_hanging(own_data: Path) -> None:
     running = serve.start(own_data, limits=Limits.off(), faults=[Fault("stripe", "timeout")])
-    with socket.create_connection((serve.HOST, int(running.url.rpartition(":")[2]))) as connection:
+    with socket.create_connection((detached.HOST, int(running.url.rpartition(":")[2]))) as connection:
         connection.sendall(b"GET /stripe/v1/prices HTTP/1.1\r\nHost: x\r\n\r\n")
         started = datetime.now(UTC)
         running.stop()
