@@ -7,10 +7,11 @@
 --   fixed: columns that never change once written; texts, numbers, present, kinds: columns, or name: expression
 --   states, later: kinds and times of columns that change as a row ages, so that a young row is not like an old one; a
 --   number that does (what is paid of a bill) is asked only by flags
+--   content: what no two rows share unless one was sent again under another id
 --   words: texts in which letters that were decoded the wrong way show; flags: conditions by name
 --   parents: column: [source, table] whose id it names; empty and 0 name nobody
 -- Measures, per day and column (rows without a time stand on 1970-01-01):
---   rows, future (later than as_of), repeated (rows more than keys), garbled, fingerprint (a digest of `fixed`, whose
+--   rows, future (later than as_of), repeated (rows more than keys), twin (rows more than contents), garbled, fingerprint (a digest of `fixed`, whose
 --   names stand for the column: other columns give another digest, and are not compared with this one)
 --   missing; length, size (sums of 1000 * log10(1 + characters, absolute value)); negative; orphan; flag;
 --   kind, state: rows per category; absent: `later` not yet there
@@ -66,6 +67,10 @@
             {%- do ns.fields.append('flag__' ~ column) %}
             cast(count(*) filter (where is_flagged_{{ column }}) as double) as flag__{{ column }},
             {%- endfor %}
+            {%- if table.content is defined %}
+            {%- do ns.fields.append('twin__') %}
+            cast(count(*) - count(distinct row_content) as double) as twin__,
+            {%- endif %}
             {%- if table.key is defined %}
             {%- do ns.fields.extend(['future__', 'repeated__']) %}
             cast(count(*) filter (where is_future) as double) as future__,
@@ -103,6 +108,11 @@
                 {%- for column, condition in table.get('flags', {}).items() %}
                 {{ condition }} as is_flagged_{{ column }},
                 {%- endfor %}
+                {%- if table.content is defined %}
+                concat_ws(
+                    '|'{% for column in table.content %}, coalesce(cast({{ column }} as {{ text }}), '~'){% endfor %}
+                ) as row_content,
+                {%- endif %}
                 {%- if table.key is defined %}
                 {{ table.key }} as row_key,
                 {{ table['at'] }} > {{ as_of() }} as is_future,

@@ -35,6 +35,8 @@ insert into raw_stripe.invoices (id, customer, status, currency, billing_reason,
         epoch(timestamp '{FIRST}' + interval (d) day), epoch(timestamp '{FIRST}' + interval (d + 30) day),
         '{{"data":[{{"amount":1}}]}}', '{{}}', '{{"paid_at":1}}', '1'
     from range({DAYS}) as a(d), range(40) as b(n) where n < 36 + d % 5;
+insert into raw_customerio.unsubscribed (id, email, _dlt_load_id)
+    select 'out_' || n, 'out' || n || '@example.com', '1' from range(300) as r(n);
 insert into raw_spend.ad_spend (spend_date, channel, campaign, platform, cost_type, currency, amount, impressions,
         clicks, file_name, line_number, _dlt_load_id)
     select date '{FIRST}' + cast(d as integer), 'paid_search', 'campaign ' || n, 'google_ads', 'media', 'USD',
@@ -129,14 +131,23 @@ GARBLED = (
     f"insert into {CUSTOMERS} (id, name, email, currency, created, _dlt_load_id)"
     f" select 'cus_n' || n, 'SociÃ©tÃ© ' || n, 'x@example.com', 'usd', {UNIX} + 60 * n, '1' from range(12) as r(n)"
 )
+SENT_AGAIN = f"insert into {INVOICES} select * replace (id || 'x' as id) from {INVOICES} where {NEW_INVOICES} limit 6"
+SILENT = f"{gone(INVOICES, NEW_INVOICES)}; {gone(CUSTOMERS, NEW_INVOICES)}"
 # ids of one length, and only what they begin with tells them apart
 SAME_LENGTHS_SWAPPED = "user_id = 'acc' || substr(user_id, 4), group_id = 'usr' || substr(group_id, 4)"
+UNSUBSCRIBED = "raw_customerio.unsubscribed"
+OPTED_OUT = (
+    f"insert into {UNSUBSCRIBED} (id, email, _dlt_load_id)"
+    " select 'new_' || n, 'new' || n || '@example.com', '2' from range({number}) as r(n)"
+)
 BAD_DAYS = [
     ("volume_of_a_day", "product.events", gone(EVENTS, f"{NEW_EVENTS} and hash(message_id) % 2 = 0")),
     ("volume_of_a_day", "product.events", gone(EVENTS, NEW_EVENTS)),
     ("volume_of_a_day", "stripe.invoices", gone(INVOICES, NEW_INVOICES)),
     ("volume_of_a_day", "spend.ad_spend", gone(SPEND, NEW_SPEND)),
+    ("silent_silo", "stripe.every_table", SILENT),
     ("repeated_rows", "spend.ad_spend", SPEND_TWICE),
+    ("twin_rows", "stripe.invoices", SENT_AGAIN),
     ("length_of_texts", "product.events", changed(EVENTS, "user_id = group_id, group_id = user_id", NEW_EVENTS)),
     ("labels", "product.events", changed(EVENTS, SAME_LENGTHS_SWAPPED, NEW_EVENTS)),
     ("missing_values", "product.events", changed(EVENTS, "group_id = null", f"{NEW_EVENTS} and user_id like '%1'")),
@@ -154,6 +165,8 @@ BAD_DAYS = [
 ]
 BAD_HISTORY = [
     ("rows_are_kept", "product.events", gone(EVENTS, f"received_date = date '{DAY}' - 20")),
+    ("rows_are_kept", "customerio.unsubscribed", gone(UNSUBSCRIBED, "hash(id) % 10 = 0")),
+    ("rows_are_kept", "customerio.unsubscribed", OPTED_OUT.format(number=200)),
     ("rows_are_kept", "stripe.invoices", gone(INVOICES, "hash(id) % 10 = 0")),
     ("fixed_columns", "product.events", changed(EVENTS, "user_id = 'usr_9'", f"received_date = date '{DAY}' - 9")),
     ("fixed_columns", "spend.ad_spend", changed(SPEND, "amount = '1'", f"spend_date = date '{DAY}' - 30")),
@@ -190,6 +203,7 @@ def test_what_was_published_and_reads_otherwise_is_named(
         changed(INVOICES, "total = total * 40", f"created between {UNIX} and {UNIX} + 900"),
         changed(CUSTOMERS, "email = 'new@example.com', name = 'Société Évian'", "id = 'cus_0007'"),
         changed(INVOICES, "status = 'void'", "id in ('in_69_1', 'in_69_2')"),
+        OPTED_OUT.format(number=40),
     ],
 )
 def test_an_ordinary_day_with_news_passes(company: Company, statement: str) -> None:

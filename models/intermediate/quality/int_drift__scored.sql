@@ -1,6 +1,6 @@
 -- One row per question asked of the new days of a raw table: how many rows a day has, which share of a column is
--- missing, how long its texts and how large its numbers are; with what was expected and how much more or less is
--- ordinary. Beyond that ordinary width the score is above 1.
+-- missing, how long its texts and how large its numbers are, and of a silo as a whole whether it is silent; with what
+-- was expected and how much more or less is ordinary. Beyond that ordinary width the score is above 1.
 -- New are the days since the last publication (a week of them before the first). They stand against the 56 days before:
 -- volume against the same weekday, shares and means against weekdays or weekends. What was published already is judged
 -- by int_restatements__scored.
@@ -104,6 +104,7 @@ questions as (
             when 'orphan' then 'parents_exist'
             when 'garbled' then 'readable_letters'
             when 'repeated' then 'repeated_rows'
+            when 'twin' then 'twin_rows'
             when 'flag' then 'odd_rows'
             when 'uncounted' then 'messages_counted'
         end as check_id
@@ -211,6 +212,51 @@ drifts as (
 
 ),
 
+-- how many rows do all tables of a silo have together, and how many had the quietest of such days?
+silo_sums as (
+
+    select
+        source_name,
+        profile_date,
+        is_weekend,
+        is_new,
+        is_complete,
+        sum(row_count) as row_count
+    from days
+    group by source_name, profile_date, is_weekend, is_new, is_complete
+
+),
+
+usual_silos as (
+
+    select
+        source_name,
+        is_weekend,
+        median(row_count) as usual_count,
+        min(row_count) as least_count
+    from silo_sums
+    where not is_new
+    group by source_name, is_weekend
+    having count(*) >= 14
+
+),
+
+silo_days as (
+
+    select
+        silo_sums.source_name,
+        silo_sums.profile_date,
+        silo_sums.is_new,
+        silo_sums.is_complete,
+        silo_sums.row_count,
+        usual_silos.usual_count,
+        usual_silos.least_count
+    from silo_sums
+    inner join usual_silos
+        on silo_sums.source_name = usual_silos.source_name and silo_sums.is_weekend = usual_silos.is_weekend
+
+),
+
 strays as (
 
     select
@@ -227,6 +273,23 @@ strays as (
         usual_width as width
     from days
     where is_complete and usual_width > 0
+    union all
+    -- tables with a few rows a day have ranges that reach zero; that all of a silo's are without a row is unusual when
+    -- in eight weeks they never were. The width is such that half a row less than the least of them is within it
+    select
+        'silent_silo' as check_id,
+        source_name,
+        'every_table' as table_name,
+        '' as column_name,
+        cast(null as {{ dbt.type_string() }}) as category,
+        profile_date,
+        concat_ws('/', source_name, '') as question,
+        is_new,
+        row_count as observed,
+        usual_count as expected,
+        usual_count - least_count / 2 as width
+    from silo_days
+    where is_complete and least_count > 0 and row_count <= usual_count
     union all
     -- the rows of a burst are of one kind, rightly
     select drifts.*

@@ -8,7 +8,8 @@
 {% set tables = [
     {
         'source': 'stripe', 'name': 'customers', 'at': unix_to_timestamp('created'), 'key': 'id',
-        'fixed': ['id', 'created'], 'texts': ['id', 'email', 'name', 'currency'], 'words': ['name', 'email'],
+        'fixed': ['id', 'created'], 'content': ['created', 'email', 'name'],
+        'texts': ['id', 'email', 'name', 'currency'], 'words': ['name', 'email'],
         'states': ['deleted'], 'kinds': ['currency'],
     },
     {
@@ -21,6 +22,7 @@
     {
         'source': 'stripe', 'name': 'invoices', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'customer', 'currency', 'subtotal', 'total', 'created'],
+        'content': ['created', 'customer', 'total', 'period_start', 'period_end', 'parent'],
         'texts': ['customer', 'lines', 'parent', 'status_transitions'],
         'numbers': ['subtotal', 'total', 'amount_due', 'period_start', 'period_end'],
         'states': ['status'],
@@ -39,7 +41,7 @@
     },
     {
         'source': 'stripe', 'name': 'refunds', 'at': unix_to_timestamp('created'), 'key': 'id',
-        'fixed': ['id', 'amount', 'currency', 'created'], 'texts': ['charge'], 'numbers': ['amount'],
+        'fixed': ['id', 'amount', 'currency', 'created'], 'content': ['created', 'charge', 'amount'], 'texts': ['charge'], 'numbers': ['amount'],
         'states': ['status'], 'kinds': ['currency'],
     },
     {
@@ -62,7 +64,7 @@
     },
     {
         'source': 'zendesk', 'name': 'tickets', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
-        'texts': ['metric_set'],
+        'content': ['created_at', 'requester_id', 'subject'], 'texts': ['metric_set'],
         'present': ['requester_id', 'organization_id', 'assignee_id', 'subject', 'via', 'tags'],
         'words': ['subject'],
         'states': ['status'],
@@ -72,7 +74,7 @@
     },
     {
         'source': 'zendesk', 'name': 'users', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
-        'texts': ['email', 'name'], 'present': ['organization_id'], 'words': ['name', 'email'],
+        'content': ['created_at', 'email', 'name'], 'texts': ['email', 'name'], 'present': ['organization_id'], 'words': ['name', 'email'],
         'kinds': ['role', 'active', 'suspended'], 'parents': {'organization_id': ['zendesk', 'organizations']},
     },
     {
@@ -86,6 +88,7 @@
     },
     {
         'source': 'bitrix24', 'name': 'deals', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'content': ['created_time', 'title', 'company_id', 'contact_id'],
         'texts': ['title', 'uf_crm_account_id', 'utm_source', 'utm_campaign'], 'numbers': ['opportunity'],
         'words': ['title'], 'states': ['stage_id', 'closed'],
         'kinds': {
@@ -97,6 +100,7 @@
     },
     {
         'source': 'bitrix24', 'name': 'leads', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'content': ['created_time', 'name', 'last_name', 'company_title', 'fm'],
         'texts': ['name', 'last_name', 'company_title', 'fm', 'utm_source', 'utm_campaign'],
         'words': ['name', 'last_name', 'company_title'],
         'states': ['stage_id'],
@@ -107,6 +111,7 @@
     },
     {
         'source': 'bitrix24', 'name': 'contacts', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'content': ['created_time', 'name', 'last_name', 'fm'],
         'texts': ['name', 'last_name', 'fm', 'utm_source'], 'words': ['name', 'last_name'], 'kinds': ['source_id'],
         'parents': {'company_id': ['bitrix24', 'companies']},
     },
@@ -121,6 +126,7 @@
     {
         'source': 'customerio', 'name': 'messages', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'type', 'campaign_id', 'customer_id', 'created'],
+        'content': ['created', 'type', 'campaign_id', 'customer_id', 'recipient', 'subject'],
         'texts': ['customer_id', 'recipient', 'subject', 'metrics'], 'present': ['campaign_id'], 'words': ['subject'],
         'kinds': {
             'type': 'type', 'hour': quarter_of_day(unix_to_timestamp('created')),

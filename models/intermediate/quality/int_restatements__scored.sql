@@ -2,6 +2,8 @@
 -- have their rows, do columns that never change still read the same, and are those that may change about as they were?
 -- Why it exists: what arrives wrong on a new day shows against the days before it (int_drift__scored); what is altered
 -- in closed days changes published numbers, and shows only against what was remembered of them (raw_ops.profiles).
+-- Rows without a time (a list of opt-outs, names of stages) stand on one day that never closes: there only what is lost
+-- was altered, unless the list grew by more than a fifth and twenty.
 -- Hazard: of messages of the product the last 90 days are profiled; of older days only the rows are compared.
 
 {% set first_event_day = "cast(" ~ dbt.dateadd('day', -90, as_of()) ~ " as date)" %}
@@ -149,7 +151,8 @@ known_days as (
         coalesce(profiled.category, published.category) as category,
         coalesce(profiled.reading, 0) as reading,
         coalesce(published.reading, 0) as published_reading,
-        published.question is not null as is_published
+        published.question is not null as is_published,
+        coalesce(profiled.profile_date, published.profile_date) = cast('1970-01-01' as date) as is_undated
     from profiled
     full outer join published
         on profiled.question = published.question and profiled.profile_date = published.profile_date
@@ -167,13 +170,20 @@ known_days as (
 
 ---------- does what was published still read the same?
 
+-- row_count is what shares are taken of: what was published, and what undated lists grew to
 known_rows as (
 
     select
         source_name,
         table_name,
-        sum(published_reading) as row_count,
-        sum(abs(reading - published_reading)) as changed_rows
+        sum(published_reading) as published_count,
+        sum(case when is_undated then reading else published_reading end) as row_count,
+        sum(
+            case
+                when not is_undated then abs(reading - published_reading)
+                else greatest(published_reading - reading, reading - 1.2 * published_reading - 20, 0)
+            end
+        ) as changed_rows
     from known_days
     where measure = 'rows'
     group by source_name, table_name
@@ -196,6 +206,25 @@ known_sums as (
     from known_days
     where measure not in ('rows', 'future')
     group by question, source_name, table_name, column_name, measure, category
+
+),
+
+-- shares of rows, and means, which are told as a share of the mean that was published
+known_shares as (
+
+    select
+        known_sums.source_name,
+        known_sums.table_name,
+        known_sums.column_name,
+        known_sums.category,
+        known_sums.measure in ('length', 'size') as is_mean,
+        known_rows.row_count,
+        known_sums.now_reading / known_rows.row_count as now_share,
+        known_sums.published_reading / known_rows.published_count as published_share
+    from known_sums
+    inner join known_rows
+        on known_sums.source_name = known_rows.source_name and known_sums.table_name = known_rows.table_name
+    where known_sums.measure <> 'fingerprint' and known_rows.row_count > 0 and known_rows.published_count > 0
 
 ),
 
@@ -230,7 +259,7 @@ restatements as (
         cast(null as {{ dbt.type_string() }}) as category,
         changed_rows as observed,
         0.0 as expected,
-        2 + 0.0005 * row_count as width
+        2 + 0.0005 * published_count as width
     from known_rows
     union all
     select
@@ -247,24 +276,17 @@ restatements as (
     union all
     select
         'known_rows_stay_alike' as check_id,
-        known_sums.source_name,
-        known_sums.table_name,
-        known_sums.column_name,
-        known_sums.category,
-        known_sums.now_reading / known_rows.row_count as observed,
-        known_sums.published_reading / known_rows.row_count as expected,
+        source_name,
+        table_name,
+        column_name,
+        category,
+        case when is_mean then now_share / greatest(published_share, 1) else now_share end as observed,
+        case when is_mean then published_share / greatest(published_share, 1) else published_share end as expected,
         case
-            when known_sums.measure in ('length', 'size')
-                then 0.02 * abs(known_sums.published_reading) / known_rows.row_count + 10
-            else (5 + 0.05 * known_rows.row_count) / known_rows.row_count
+            when is_mean then (0.02 * published_share + 10) / greatest(published_share, 1)
+            else 5 / row_count + 0.05
         end as width
-    from known_sums
-    inner join known_rows
-        on
-            known_sums.source_name = known_rows.source_name
-            and known_sums.table_name = known_rows.table_name
-            and known_rows.row_count > 0
-    where known_sums.measure <> 'fingerprint'
+    from known_shares
 
 )
 
