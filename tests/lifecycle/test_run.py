@@ -21,7 +21,6 @@ from activation.tally import Tally
 from ingest import ops, tables
 from ingest.outcomes import SourceResult
 from lifecycle import (
-from lifecycle.errors import CannotRunError
     activate,
     alerts,
     cli,
@@ -36,6 +35,7 @@ from lifecycle.errors import CannotRunError
     standing,
     verdicts,
 )
+from lifecycle.errors import CannotRunError
 from lifecycle.playbook import sheets
 from lifecycle.settings import Places
 
