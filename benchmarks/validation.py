@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,16 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         planted = simulated(job, arguments.planted_days, *planting)
         right, wrong = breaks(Path(planted["data_dir"]), planted)
     steps = [day["seconds"] for day in whole["by_day"]]
+    used = [sum(day["processor_seconds"].values()) for day in whole["by_day"]]
+    warned = sum(len(day["warnings"]) for day in whole["by_day"])
     return [
         Figure(f"{arguments.days} simulated days", whole["seconds"], "s", bar=SECONDS * arguments.days / 60),
         Figure("the longest day", max(steps), "s"),
+        Figure("processor time of a day, median", statistics.median(used), "s"),
         Figure("ends live", float(whole["is_live"]), "", bar=float(arguments.days >= 60), bar_is="at least"),
         Figure("days with exit code 0", sum(day["exit_code"] == 0 for day in whole["by_day"]), "days",
                bar=arguments.days, bar_is="at least"),
+        Figure("checks that warned", warned, "", f"{len(steps)} runs", warned / len(steps)),
         Figure("planted days on which the row of payments broke", right, "days", f"{PLANTED_FOR} planted",
                bar=1, bar_is="at least"),
         Figure("planted days missed, other days broken", wrong, "days", bar=0),

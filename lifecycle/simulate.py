@@ -120,8 +120,7 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - an option each
             parameters = replace(parameters, net_of_fees=(first, first + plant_days))
         done = _done(folder) if resume else []
         with _apart(folder, ours.dbt / PARSED, None if resume else parameters, progress) as url:
-            for day in _days(url, done, days, progress):
-                done.append(day)
+            _live(url, done, days, progress)
             status = go_live.status(settings.places())
         answer = {
             "days": len(done),
@@ -188,8 +187,8 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progr
                 os.environ[name] = value
 
 
-def _days(url: str, done: list[Simulated], days: int, progress: Lines) -> Iterator[Simulated]:
-    """Every further day's run, and what validation says after it; each is written down before it is told."""
+def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:
+    """Every further day's run, and what validation says after it; each is written down and added to `done`."""
     for number in range(len(done) + 1, days + 1):
         began = time.monotonic()
         watch = Stopwatch()
@@ -232,7 +231,7 @@ def _days(url: str, done: list[Simulated], days: int, progress: Lines) -> Iterat
             f"day {number:>3}  {this.as_of:%Y-%m-%d}  {day.seconds:5.1f} s  {day.shortest_streak:>3} in a row  {mode}"
             + "".join(f"  {sentence}" for sentence in told)
         )
-        yield day
+        done.append(day)
 
 
 def _show(answer: dict[str, Any], status: Status) -> None:

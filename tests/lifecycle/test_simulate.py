@@ -1,0 +1,89 @@
+"""The simulated months: a day is written down when it is over, and an interrupted simulation goes on where it stood."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lifecycle import cli, clock, go_live, run, settings, simulate
+from lifecycle.go_live_record import Standing
+from lifecycle.progress import Lines
+from lifecycle.settings import Places
+from sandbox import detached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FIRST = dt.datetime(2025, 11, 1, 6)  # noqa: DTZ001 - the warehouse's times are naive UTC
+
+
+@pytest.fixture
+def company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A company whose clock only `advance` moves, and a daily job that does nothing; what was asked of them."""
+    world: dict[str, Any] = {"now": FIRST, "advanced": 0, "runs": []}
+
+    def steer(*asked: Any) -> None:
+        assert asked[1:] == ("advance", "POST", {"days": 1})
+        world["now"] += dt.timedelta(days=1)
+        world["advanced"] += 1
+
+    @contextmanager
+    def started(_command: str, progress: Lines, *, prepare: Callable[[Places], None], **_: Any) -> Iterator[run.Run]:
+        prepare(Places(tmp_path))
+        yield run.Run(Places(tmp_path), f"run-{len(world['runs'])}", world["now"], progress)
+
+    def everything(this: run.Run) -> run.Summary:
+        with this.progress.step("ingest"):
+            world["runs"].append(this.as_of)
+        return run.Summary(this.run_id, this.as_of)
+
+    monkeypatch.setattr(detached, "steer", steer)
+    monkeypatch.setattr(clock, "as_of", lambda: world["now"])
+    monkeypatch.setattr(run, "started", started)
+    monkeypatch.setattr(run, "everything", everything)
+    monkeypatch.setattr(go_live, "status", lambda _: go_live.Status(Standing(False, "not yet"), [], FIRST, None))
+    return world
+
+
+def simulated(done: list[simulate.Simulated], days: int) -> None:
+    simulate._live("http://127.0.0.1:1", done, days, Lines(quiet=True))
+
+
+def test_each_day_is_written_down_and_begins_with_a_day_more(company: dict[str, Any], tmp_path: Path) -> None:
+    done: list[simulate.Simulated] = []
+    simulated(done, 3)
+    assert company["runs"] == [FIRST + dt.timedelta(days=number) for number in range(3)]
+    assert company["advanced"] == 2, "the first day is the one that the company was made for"
+    assert set(done[0].phases) == {"ingest"}
+    assert set(done[2].phases) == set(done[2].processor_seconds) == {"advance", "ingest"}
+    assert simulate._done(tmp_path) == done
+
+
+@pytest.mark.parametrize(("is_morning_after", "advanced"), [(False, 1), (True, 0)])
+def test_a_resumed_simulation_lives_no_day_twice(
+    company: dict[str, Any], tmp_path: Path, *, is_morning_after: bool, advanced: int
+) -> None:
+    simulated([], 1)
+    if is_morning_after:  # the company had lived on when the day was interrupted
+        company["now"] += dt.timedelta(days=1)
+    done = simulate._done(tmp_path)
+    simulated(done, 2)
+    assert [day.day for day in done] == [1, 2]
+    assert company["advanced"] == advanced
+    assert company["runs"][-1] == FIRST + dt.timedelta(days=1)
+    lines = (tmp_path / simulate.DAYS).read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [asdict(day) for day in done]
+
+
+def test_there_has_to_be_a_simulation_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "places", lambda: Places(tmp_path))
+    answer = CliRunner().invoke(cli.app, ["simulate", "--resume", "--json"])
+    assert answer.exit_code == 2
+    assert "leave --resume out" in answer.output
