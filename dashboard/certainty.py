@@ -16,7 +16,7 @@ IDENTITIES = """
         identities.source_system as source,
         count(*) as records,
         count(customers.customer_id) as of_customers,
-        cast(count(customers.customer_id) / count(*) as decimal(18, 6)) as matched,
+        cast(count(customers.customer_id) / nullif(count(*), 0) as decimal(18, 6)) as matched,
         count(*) filter (where identities.has_conflict) as in_conflict
     from marts.customer_identities as identities
     left join marts.customer_lifecycle as customers using (customer_id)
@@ -51,7 +51,7 @@ def identities_section(identities: list[Row], methods: list[Row]) -> Section:
     return Section(
         "identities",
         "How many records found their customer?",
-        f"Most often by: {ways}.",
+        f"Most often by: {ways}." if methods else "There are no records yet.",
         Table(
             [
                 Column("source", "Source"),

@@ -86,13 +86,14 @@ def _told(published: Published, rows: list[Row]) -> str:
 
 
 def _first(published: Published, question: str, catalog: str) -> Any:
-    """The first value of an answer; none where an earlier version does not have the table or the column yet."""
+    """The first value of an answer; none if there is none, or an earlier version does not have the column yet."""
     try:
-        return next(iter(published.row(question.format(catalog=catalog)).values()))
-    except (duckdb.CatalogException, duckdb.BinderException, LookupError):
+        found = published.rows(question.format(catalog=catalog))
+    except (duckdb.CatalogException, duckdb.BinderException):
         if catalog == "now":
             raise
         return None
+    return next(iter(found[0].values())) if found else None
 
 
 def restated(published: Published) -> Section:

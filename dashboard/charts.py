@@ -48,6 +48,7 @@ def drawn(chart: alt.TopLevelMixin, anchor: str) -> str:
     if found is None:
         raise ValueError(f"The picture of {anchor} has no size.")
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="{found[0][9:-1]}" role="group"'
+    head += f' aria-labelledby="{anchor}-title"'
     return re.sub(r"<svg [^>]*>", f'{head} style="max-width: {found[1]}px">', svg, count=1)
 
 

@@ -79,7 +79,8 @@ def drawn(states: Sequence[State], ways: Sequence[Way], title: str) -> str:
     apart = min(LANE, (LEFT - FIRST_LANE - EDGE) / max(max(lanes.values(), default=0), 1))
     labels: list[tuple[float, float, float]] = []
     arrows, numbers = [], []
-    for way in sorted(ways, key=lambda way: (way.moves, way.start, way.end)):
+    # the most gone first: it is read out first, has its number where it belongs, and lies below the thinner ones
+    for way in sorted(ways, key=lambda way: (-way.moves, way.start, way.end)):
         colour = "var(--loss-1)" if states[way.end].is_danger else "var(--accent)"
         found = _straight(way) if way.is_straight else _along(way, FIRST_LANE + apart * lanes[way], ports)
         strength = 1 + 3.5 * math.sqrt(way.moves / most) if way.moves else 1

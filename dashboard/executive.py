@@ -49,37 +49,52 @@ STEPS = ("new", "reactivation", "expansion", "contraction", "churn")
 
 
 def page(published: Published) -> Page:
-    """The executive page."""
+    """The executive page; what cannot be said yet (no month is over, nobody has paid) is left out."""
     months = published.rows(MONTHS)
     closed = [row for row in months if not row["is_open_month"]]
-    last = closed[-1]
     channels = published.rows(CHANNELS)
-    everybody = channels[0]
-    now = months[-1]
     return Page(
         "executive",
         "Executive",
         "How much revenue recurs, does it hold, and what does a new customer cost and bring?",
+        [*_revenue_tiles(months, closed), *_channel_tiles(channels)],
         [
-            Tile("MRR, USD", Value(now["closing_mrr"], "money"), "", f"ARR {money(now['arr'])} USD"),
-            Tile("Net new MRR, USD", Value(last["net_new_mrr"], "money"), "", last["month_spoken"]),
-            Tile("Net retention", estimate(last, "nrr_12m", "share"), "", "12 months"),
-            Tile("Gross retention", estimate(last, "grr_12m", "share"), "", "12 months"),
-            Tile("LTV, USD", estimate(everybody, "ltv", "money"), "", _horizon(everybody)),
-            Tile("CAC, USD", estimate(everybody, "cac", "money"), "", "fully loaded"),
-            Tile("Payback, months", estimate(everybody, "payback_months", "days"), "", "adjusted for who leaves"),
-        ],
-        [
-            _bridge(last),
-            _retention(closed),
-            _movements(months),
-            _worth(channels),
-            _ratio(channels),
+            *([_bridge(closed[-1]), _retention(closed)] if closed else []),
+            *([_movements(months)] if months else []),
+            *([_worth(channels), _ratio(channels)] if channels else []),
             _payback(published),
             _renewals(published),
             _largest(published),
         ],
     )
+
+
+def _revenue_tiles(months: list[Row], closed: list[Row]) -> list[Tile]:
+    if not months:
+        return [Tile("MRR, USD", Value(None, "money"), "", "nobody has paid yet")]
+    now = months[-1]
+    tiles = [Tile("MRR, USD", Value(now["closing_mrr"], "money"), "", f"ARR {money(now['arr'])} USD")]
+    if closed:
+        last = closed[-1]
+        tiles.append(Tile("Net new MRR, USD", Value(last["net_new_mrr"], "money"), "", last["month_spoken"]))
+        tiles += [
+            Tile(label, estimate(last, name, "share"), "", "12 months")
+            if last[name] is not None
+            else Tile(label, Value(None, "share"), "", "once there is a full year")
+            for label, name in (("Net retention", "nrr_12m"), ("Gross retention", "grr_12m"))
+        ]
+    return tiles
+
+
+def _channel_tiles(channels: list[Row]) -> list[Tile]:
+    everybody = next((row for row in channels if row["channel"] == "all"), None)
+    if everybody is None or everybody["ltv"] is None:
+        return []
+    return [
+        Tile("LTV, USD", estimate(everybody, "ltv", "money"), "", _horizon(everybody)),
+        Tile("CAC, USD", estimate(everybody, "cac", "money"), "", "fully loaded"),
+        Tile("Payback, months", estimate(everybody, "payback_months", "days"), "", "adjusted for who leaves"),
+    ]
 
 
 def _horizon(row: Row) -> str:
@@ -118,14 +133,14 @@ def _bridge(month: Row) -> Section:
 
 
 def _step(name: str, role: str, start: Decimal, end: Decimal, amount: Decimal) -> Row:
-    sign = "\N{MINUS SIGN}" if amount < 0 else "" if role == "balance" else "+"
+    sign = "\N{MINUS SIGN}" if amount < 0 else "+" if amount > 0 and role != "balance" else ""
     return {
         "step": name,
         "role": role,
         "from": start,
         "to": end,
         "top": max(start, end),
-        "label": f"{sign}{abs(amount) / 1000:,.1f}k",
+        "label": sign + (f"{abs(amount) / 1000:,.1f}k" if abs(amount) >= 1000 else f"{abs(amount):,.0f}"),
         "said": f"{name}: {money(amount)} USD",
     }
 
@@ -314,7 +329,9 @@ def _payback(published: Published) -> Section:
     return Section(
         "payback",
         "When has a month's spend come back?",
-        f"{paid} of {len(ends)} months of acquisition have already earned their whole spend back.",
+        f"{paid} of {len(ends)} months of acquisition have already earned their whole spend back."
+        if ends
+        else "No month of acquisition is over yet.",
         Table(
             [
                 Column("cohort", "Acquired"),
@@ -343,7 +360,9 @@ def _renewals(published: Published) -> Section:
     return Section(
         "renewals",
         "What comes up for renewal in the next 90 days?",
-        f"{money(total)} USD of MRR on annual contracts, {money(danger)} of it with customers in danger of leaving.",
+        f"{money(total)} USD of MRR on annual contracts, {money(danger)} of it with customers in danger of leaving."
+        if rows
+        else "No annual contract.",
         Table(
             [
                 Column("month_name", "Month"),
@@ -364,7 +383,7 @@ def _largest(published: Published) -> Section:
     return Section(
         "largest",
         "How much hangs on the ten largest customers?",
-        f"{share(together)} of MRR.",
+        f"{share(together)} of MRR." if rows else "Nobody pays yet.",
         Table(
             [
                 Column("customer", "Customer"),

@@ -21,9 +21,13 @@ CHECKS = """
     from marts.gate_results where run_id = $run_id
     group by all order by passed < checks desc, family
 """
+# the same check of several tables is one row: it has one owner, one reason and one remedy
 NOTICED = """
-    select check_name, owner, severity, severity_reason, outcome, message, remedy
-    from marts.gate_results where run_id = $run_id and outcome <> 'pass' order by outcome, check_name
+    select
+        check_id, count(*) as findings, owner, severity, severity_reason, outcome, remedy,
+        string_agg(message, '; ' order by check_name) as message
+    from marts.gate_results where run_id = $run_id and outcome <> 'pass'
+    group by all order by outcome, check_id
 """
 HISTORY = """
     select
@@ -38,11 +42,12 @@ def sections(published: Published, run_id: str) -> list[Section]:
     families = published.rows(CHECKS, {"run_id": run_id})
     noticed = published.rows(NOTICED, {"run_id": run_id})
     total = sum(row["checks"] for row in families)
+    unsettled = sum(row["findings"] for row in noticed)
     return [
         Section(
             "checks",
             "What was checked before these numbers went out?",
-            f"{count(total)} checks; {len(noticed)} did not simply pass."
+            f"{count(total)} checks; {count(unsettled)} did not simply pass."
             if noticed
             else f"All {count(total)} checks passed.",
             Table(
@@ -63,12 +68,13 @@ def sections(published: Published, run_id: str) -> list[Section]:
         Section(
             "noticed",
             "What did not simply pass, and who looks into it?",
-            f"{len(noticed)} checks, for {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
+            f"{count(unsettled)} checks, for {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
             if noticed
             else "Nothing.",
             Table(
                 [
-                    Column("check_name", "Check"),
+                    Column("check_id", "Check"),
+                    Column("findings", "Findings", "count"),
                     Column("owner", "Owner"),
                     Column("outcome", "Outcome"),
                     Column("message", "Found"),
@@ -92,7 +98,11 @@ def history(published: Published) -> Section:
     return Section(
         "history",
         "Which versions went out, and which were held back?",
-        f"Of the last {len(rows)} runs {refused} did not publish.",
+        f"Of the last {len(rows)} runs {refused} did not publish."
+        if refused
+        else "Every run on record was published."
+        if len(rows) > 1
+        else "This is the first.",
         Table(
             [
                 Column("published_at", "When", "instant"),

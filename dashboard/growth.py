@@ -173,7 +173,9 @@ def _funnel(published: Published) -> Section:
     return Section(
         "funnel",
         "Where do new customers stop?",
-        f"Most are lost before “{worst['step']}”: {count(worst['lost_before'])} customers.",
+        f"Most are lost before “{worst['step']}”: {count(worst['lost_before'])} customers."
+        if worst["lost_before"]
+        else "Nobody is lost on the way yet.",
         Table(
             [
                 Column("step", "Step"),
@@ -356,7 +358,9 @@ def _actions(published: Published) -> Section:
         "actions",
         "What do we do for each kind of customer?",
         f"In the last 28 days {count(sum(row['decisions'] for row in rows))} occurrences were decided,"
-        f" {count(permitted)} of them permitted.",
+        f" {count(permitted)} of them permitted."
+        if rows
+        else "Nothing was decided in the last 28 days.",
         Table(
             [
                 Column("action", "Action"),

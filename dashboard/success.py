@@ -125,10 +125,9 @@ def page(published: Published) -> Page:
                 "",
                 f"{count(load['tickets_90d'])} tickets in 90 days",
             ),
-            *(
-                Tile("Handled without a person", estimate(row, "automation_share", "share"), "", "of cases")
-                for row in everything
-            ),
+            Tile("Handled without a person", estimate(everything[0], "automation_share", "share"), "", "of cases")
+            if everything
+            else Tile("Handled without a person", Value(None, "share"), "", "nothing was delivered yet"),
             Tile("Satisfied ratings", Value(load["csat"], "share"), "", "of rated tickets, 90 days"),
         ],
         [
@@ -227,8 +226,10 @@ def _at_risk(rows: list[Row]) -> Section:
     return Section(
         "at-risk",
         "Who is about to leave?",
-        f"The 25 customers with the most revenue at stake: {money(total)} USD of MRR is expected to leave"
-        " within a month.",
+        f"The {len(rows)} customers with the most revenue at stake: {money(total)} USD of MRR is expected to leave"
+        " within a month."
+        if rows
+        else "Nobody has a score yet: customers with a short history get none.",
         Table(
             [
                 Column("customer", "Customer"),
@@ -253,9 +254,9 @@ def _ready(rows: list[Row]) -> Section:
     return Section(
         "ready",
         "Who is ready to upgrade?",
-        f"The 25 readiest; the first is {rows[0]['customer']} with {share(rows[0]['upgrade_readiness'])}."
+        f"The {len(rows)} readiest; the first is {rows[0]['customer']} with {share(rows[0]['upgrade_readiness'])}."
         if rows
-        else "Nobody has a score yet.",
+        else "Nobody has a score yet: customers with a short history get none.",
         Table(
             [
                 Column("customer", "Customer"),
@@ -290,10 +291,24 @@ def _decided(published: Published) -> Section:
     return Section(
         "decided",
         "What may go out now, and what is held back?",
-        "Only occurrences that can still be acted on.",
+        _told(rows),
         Table([Column("outcome", "Outcome"), Column("decisions", "Decisions", "count")], rows),
         ["action_decisions"],
         charts.bars(drawn, "count", unit="decisions", width=charts.HALF - 60) if drawn else None,
+        "Only occurrences that can still be acted on; the first reason that holds one back is counted.",
+    )
+
+
+def _told(decided: list[Row]) -> str:
+    permitted = sum(row["decisions"] for row in decided if row["outcome"] == "permitted")
+    held = [row for row in decided if row["outcome"] != "permitted"]
+    if not decided:
+        return "Nothing has happened that asks for an action."
+    if not held:
+        return f"{count(permitted)} may go out, nothing is held back."
+    return (
+        f"{count(permitted)} may go out, {count(sum(row['decisions'] for row in held))} are held back, most often by"
+        f" “{plain(held[0]['outcome'])}”."
     )
 
 
@@ -304,7 +319,9 @@ def _hand_offs(published: Published) -> Section:
         "hand-offs",
         "Are customers picked up when they change hands?",
         f"{count(sum(row['hand_offs'] for row in rows))} hand-offs in 30 days,"
-        f" {count(late)} of them not picked up in time.",
+        f" {count(late)} of them not picked up in time."
+        if rows
+        else "Nobody changed hands in 30 days.",
         Table(
             [
                 Column("from_team", "From"),
@@ -327,7 +344,9 @@ def _escalations(published: Published) -> Section:
     return Section(
         "escalations",
         "What was handed to people?",
-        f"{count(sum(row['permitted'] for row in rows))} tickets and CRM changes are permitted or under way.",
+        f"{count(sum(row['permitted'] for row in rows))} tickets and CRM changes are permitted or under way."
+        if rows
+        else "Nothing was handed to people.",
         Table(
             [
                 Column("action", "Action"),

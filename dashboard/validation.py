@@ -71,7 +71,9 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
         Section(
             "reconciling-items",
             "What do the differences consist of?",
-            f"{count(unexplained)} are explained by nobody." if unexplained else "Every difference is explained.",
+            f"{count(unexplained)} are explained by nobody."
+            if unexplained
+            else ("Every difference is explained." if items else "There are no differences."),
             Table(
                 [
                     Column("item_type", "Kind"),

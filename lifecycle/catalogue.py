@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections import defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-PERSONAL = "personal"
+PERSONAL, IMPERSONAL = "personal", "none"
 PAGE_NAME = "catalogue.html"
 
 _COLUMNS = """
@@ -24,21 +25,44 @@ _TABLES = "select schema_name, table_name, comment from duckdb_tables() where da
 _RULES = 'select definition_id, name, text from "{database}".marts.metric_definitions where is_current'
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #767676; }
-@media (prefers-color-scheme: dark) { :root { --quiet: #9a9a9a; } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { margin: 2.5rem 0 0; font-size: 1.15rem; } p { margin: .3rem 0 .8rem; max-width: 60rem; }
+:root {
+  color-scheme: light dark;
+  --paper: #fdfcfa; --ink: #1c2430; --quiet: #5c6675; --line: #e8e5df; --mark: #14606e;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #12171e; --ink: #e8ebef; --quiet: #a3adba; --line: #2b333e; --mark: #58b7c6; }
+}
+body {
+  font: 15px/1.5 Inter, system-ui, "Segoe UI", sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 78rem; margin: 2rem auto; padding: 0 1.5rem;
+}
+h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.015em; } h2 { margin: 2.5rem 0 0; font-size: 1.15rem; }
+p { margin: .3rem 0 .8rem; max-width: 60rem; }
+code, td:first-child { font: .88em ui-monospace, Menlo, Consolas, monospace; }
 .quiet { color: var(--quiet); } input { font: inherit; width: 22rem; max-width: 100%; padding: .4rem .6rem; }
-nav { columns: 15rem; margin: 1rem 0; font-size: .92em; } nav a { display: block; }
-a { color: inherit; text-decoration-color: var(--line); } a:hover { text-decoration-color: currentcolor; }
-:target { background: #8882; } dt { font-weight: 600; margin-top: .8rem; } dd { margin: 0; max-width: 60rem; }
+nav { columns: 15rem; margin: 1rem 0; font-size: .92em; } nav a { display: block; padding: 1px 0; }
+a { color: inherit; text-decoration-color: var(--quiet); text-underline-offset: 3px; }
+a:hover { text-decoration-color: currentcolor; } :focus-visible { outline: 2px solid var(--mark); outline-offset: 2px; }
+section { scroll-margin-top: 1rem; } section:target h2 { border-left: 3px solid var(--mark); padding-left: .6rem; }
+dt { font-weight: 600; margin-top: .8rem; } dt:target { color: var(--mark); } dd { margin: 0; max-width: 60rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; }
-th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child { font-family: ui-monospace, monospace; font-size: .88em; white-space: nowrap; }
-td:nth-child(2) { width: 45%; }
-@media (max-width: 50rem) { section { overflow-x: auto; } }
+thead th { position: sticky; top: 0; background: var(--paper); }
+th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td:first-child { white-space: nowrap; } td:nth-child(2) { width: 48%; } td:last-child { white-space: nowrap; }
 .personal { font-weight: 600; } [hidden] { display: none; }
-@media print { form, nav { display: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
+@media (max-width: 50rem) {
+  body { padding: 0 1rem; } nav { columns: 1; } thead { display: none; }
+  td:nth-child(n) { width: auto; white-space: normal; }
+  tr:not([hidden]), td { display: block; padding: 0; border: 0; }
+  tbody tr { padding: .6rem 0 !important; border-bottom: 1px solid var(--line) !important; }
+  td:first-child { font-weight: 600; overflow-wrap: anywhere; } td:empty { display: none; }
+  td:nth-child(n+3)::before { content: attr(data-label) ": "; color: var(--quiet); }
+}
+@media print {
+  :root { --paper: #fff; --ink: #000; --quiet: #444; --line: #ccc; } form, nav { display: none; }
+  body { font-size: 10px; margin: 0; padding: 0; max-width: none; } thead th { position: static; }
+  h2 { break-after: avoid; } tr { break-inside: avoid; }
+}
 """
 _FILTER = """
 const box = document.querySelector("input"), count = document.querySelector("output");
@@ -102,7 +126,8 @@ def write_page(connection: duckdb.DuckDBPyConnection, database: str, path: Path,
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>Published columns</title><style>{_STYLE}</style>"
-        f"<h1>Published columns</h1><p class='quiet'>Version {html.escape(version)}</p>"
+        f"<h1>Published columns</h1><p class='quiet'>Version {html.escape(version)}."
+        " What every published column says; a column that names a person, or stands for one, is marked.</p>"
         "<form onsubmit='return false'><label>Find <input type='search' placeholder='a name, unit, owner, rule ...'>"
         f"</label> <output class='quiet'></output></form>"
         f"<nav aria-label='Tables'>{index}<a href='#rules'>The rules</a></nav>{''.join(sections)}"
@@ -118,17 +143,23 @@ def _section(schema: str, table: str, said: str, columns: list[tuple[Any, ...]],
         name, text = rules.get(definition, (definition or "", ""))
         rule = f"<a href='#rule-{_text(definition)}' title='{_text(text)}'>{_text(name)}</a>" if text else _text(name)
         lines.append(
-            f"<tr><td>{_text(column)}</td><td>{_text(description)}</td><td>{_text(unit)}</td>"
-            f"<td>{rule}</td><td class='{_text(pii)}'>{_text(pii)}</td>"
-            f"<td class='quiet'>{_text(kind)}</td></tr>"
+            f"<tr><td>{_text(column)}</td><td>{_prose(description)}</td><td data-label='Unit'>{_text(unit)}</td>"
+            f"<td data-label='Rule'>{rule}</td>"
+            f"<td data-label='Personal' class='{_text(pii)}'>{_text('' if pii == IMPERSONAL else pii)}</td>"
+            f"<td data-label='Type' class='quiet'>{_text(kind)}</td></tr>"
         )
     return (
         f"<section id='{_text(table)}'><h2>{_text(schema)}.{_text(table)}</h2>"
-        f"<p>{_text(said)} <span class='quiet'>Owner: {_text(owner)}.</span></p>"
+        f"<p>{_prose(said)} <span class='quiet'>Owner: {_text(owner)}.</span></p>"
         "<table><thead><tr><th scope='col'>Column</th><th scope='col'>What it says</th><th scope='col'>Unit</th>"
         "<th scope='col'>Rule</th><th scope='col'>Personal</th><th scope='col'>Type</th></tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></section>"
     )
+
+
+def _prose(value: object) -> str:
+    """A description; what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(value))
 
 
 def _text(value: object) -> str:

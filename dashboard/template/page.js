@@ -91,7 +91,9 @@
   // What does not fit scrolls by the keyboard too; what fits is no stop on the way.
   const stops = new ResizeObserver((entries) => {
     for (const { target } of entries) {
-      if (target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight) target.tabIndex = 0;
+      const isCut = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
+      target.classList.toggle("cut", isCut);
+      if (isCut) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
     }
   });

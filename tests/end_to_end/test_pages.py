@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.job import Job
 from dashboard import pages
+from dashboard.published import opened
 
 pytestmark = pytest.mark.end_to_end
 
@@ -34,6 +35,7 @@ FLAGS = (
     "--virtual-time-budget=2000",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+OF_THE_RUN = ("publish_log", "source_refresh", "gate_results", "metric_definitions", "lifecycle_machine")
 BEFORE = "20200101T060000Z-0"
 HOSTILE = "</td><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">&"
 
@@ -101,7 +103,7 @@ def _publish_before(pointer: Path) -> None:
     earlier.mkdir()
     shutil.copy(pointer.resolve(), earlier / pointer.name)
     with duckdb.connect(str(earlier / pointer.name)) as published:
-        published.execute("delete from marts.customer_lifecycle where customer_id < '4'")
+        published.execute("delete from marts.customer_lifecycle where customer_id < 'c_4'")
         published.execute("update marts.customer_lifecycle set mrr = mrr + 0.07 where mrr > 0")
         published.execute("update marts.customer_lifecycle set definition_version = 'an older one'")
 
@@ -338,6 +340,25 @@ def test_names_from_outside_are_text_and_nothing_else(job: Job, tmp_path: Path) 
     assert found.title == "Customer success \N{MIDDLE DOT} customer lifecycle"
     assert found.scripts == 1
     assert "taken" in (tmp_path / "reports" / "success.html").read_text(encoding="utf-8")
+
+
+def test_a_company_that_has_nobody_yet_has_pages_that_say_so(job: Job, tmp_path: Path) -> None:
+    version = tmp_path / "versions" / "20260101T000000Z-0"
+    version.mkdir(parents=True)
+    pointer = Path(shutil.copy(job.data_dir / "published" / "lifecycle.duckdb", version))
+    with duckdb.connect(str(pointer)) as published:
+        names = published.sql("select table_name from duckdb_tables() where schema_name = 'marts'").fetchall()
+        for (name,) in names:
+            if name not in OF_THE_RUN:
+                published.execute(f"delete from marts.{name}")
+    with opened(pointer) as found:
+        made = [make(found) for make in pages.MAKERS]
+    assert [page.name for page in made] == list(NAMES)
+    for page in made:
+        assert all(section.sentence and "None" not in section.sentence for section in page.sections)
+    said = " ".join(section.sentence for page in made for section in page.sections)
+    assert "Nobody has a score yet" in said
+    assert "Nobody moved" in said
 
 
 def test_without_a_published_version_the_command_says_what_to_do(tmp_path: Path) -> None:
