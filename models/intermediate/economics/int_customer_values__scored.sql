@@ -30,35 +30,18 @@ ltv as (
 
 ),
 
--- what a month does to the channel's estimate and to that of all channels, side by side
-both_effects as (
-
-    select
-        {%- for effect in ['per_cent', 'per_there', 'per_at_risk', 'per_lost'] %}
-        own.{{ effect }} as own_{{ effect }},
-        overall.{{ effect }} as overall_{{ effect }},
-        {%- endfor %}
-        own.channel,
-        own.month_of_tenure
-    from survival as own
-    inner join survival as overall
-        on
-            own.month_of_tenure = overall.month_of_tenure
-            and overall.channel = 'all'
-
-),
-
--- sums of whole numbers, held as doubles
+-- sums of whole numbers, held as doubles, of what a customer's months do to the channel's estimate and to that of all
+-- channels; a channel whose customers are all in their first month has no estimate yet, but they count among all
 influences as (
 
     select
         {%- for scope in ['own', 'overall'] %}
         sum(
             round(
-                both_effects.{{ scope }}_per_cent * cast(tenures.margin_cents as double)
-                + both_effects.{{ scope }}_per_there
-                + case when tenures.is_at_risk then both_effects.{{ scope }}_per_at_risk else 0 end
-                + case when tenures.is_lost then both_effects.{{ scope }}_per_lost else 0 end
+                {{ scope }}.per_cent * cast(tenures.margin_cents as double)
+                + {{ scope }}.per_there
+                + case when tenures.is_at_risk then {{ scope }}.per_at_risk else 0 end
+                + case when tenures.is_lost then {{ scope }}.per_lost else 0 end
             )
         ) as {{ scope }}_hundredths,
         {%- endfor %}
@@ -66,10 +49,14 @@ influences as (
         any_value(tenures.channel) as channel,
         any_value(tenures.bucket) as bucket
     from tenures
-    inner join both_effects
+    inner join survival as overall
         on
-            tenures.channel = both_effects.channel
-            and tenures.month_of_tenure = both_effects.month_of_tenure
+            tenures.month_of_tenure = overall.month_of_tenure
+            and overall.channel = 'all'
+    left join survival as own
+        on
+            tenures.channel = own.channel
+            and tenures.month_of_tenure = own.month_of_tenure
     group by tenures.customer_id
 
 ),
@@ -90,4 +77,4 @@ select
     scored.*,
     cast(round(ltv.ltv_cents * (1 + scored.influence / 10000.0)) as bigint) as value_cents
 from scored
-inner join ltv on scored.channel = ltv.channel
+left join ltv on scored.channel = ltv.channel
