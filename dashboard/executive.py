@@ -319,7 +319,7 @@ def _payback(published: Published) -> Section:
             "value": row["paid_back_share"],
             "series": row["cohort"],
             "is_marked": row["cohort"] in marked,
-            "is_last": row is seen[row["cohort"]],
+            "is_last": row is seen.get(row["cohort"]),  # a month that begins above the cut has no end to name
             "said": f"acquired {row['cohort']}, month {row['month_of_tenure']}:"
             f" {share(row['paid_back_share'])} of the spend is back",
         }

@@ -78,7 +78,7 @@
   // A long list begins with its first ten rows, whatever it is sorted by; paper has them all.
   for (const list of document.querySelectorAll("section > .scroll")) {
     const rows = list.querySelectorAll("tbody tr").length;
-    if (rows < 13) continue;
+    if (rows < 16) continue;
     const more = document.createElement("button");
     const name = (isAll) => { more.textContent = isAll ? "Show the first 10" : `Show all ${rows}`; };
     Object.assign(more, { type: "button", className: "more" });

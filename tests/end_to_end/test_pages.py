@@ -263,12 +263,8 @@ def _figures(marts: str) -> str:
             "trust",
             "validation",
             """
-            select
-                arg_max(streak, period), any_value(required_periods),
-                arg_max(unexplained, period) filter (where not is_within),
-                arg_max(tolerance, period) filter (where not is_within)
-            from marts.validation_verdicts group by metric, grain
-            order by arg_max(streak, period) / any_value(required_periods), metric || ', by ' || grain
+            select streak, required_periods, restated_periods, broken_unexplained, broken_tolerance
+            from marts.validation_streaks order by streak / required_periods, metric || ', by ' || grain
             """,
         ),
         (
