@@ -3,6 +3,25 @@
 -- kind decides what an ordinary step is: level (grows or falls a little every day), share (customers per category),
 -- estimate (comes with its interval), burst (actions that are due), contradiction (customers on whom silos disagree).
 
+{%- set state, channel = "coalesce(lifecycle_state, '(none)')", "coalesce(first_touch_channel, '(none)')" %}
+{%- set figures = [
+    {'metric': 'customers', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)'},
+    {'metric': 'paying_customers', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)', 'where': 'mrr > 0'},
+    {'metric': 'mrr', 'kind': 'level', 'of': 'customers', 'figure': 'coalesce(sum(mrr), 0)'},
+    {'metric': 'active_customers_7d', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)', 'where': 'l7 > 0'},
+    {'metric': 'identities', 'kind': 'level', 'of': 'customers', 'figure': 'coalesce(sum(identity_count), 0)'},
+    {'metric': 'customers_in_state', 'category': state, 'kind': 'share', 'of': 'customers', 'figure': 'count(*)'},
+    {'metric': 'customers_of_channel', 'category': channel, 'kind': 'share', 'of': 'customers', 'figure': 'count(*)'},
+    {'metric': 'ltv', 'category': 'channel', 'kind': 'estimate', 'of': 'channels', 'figure': 'ltv',
+     'low': 'ltv_low', 'high': 'ltv_high', 'where': 'ltv is not null'},
+    {'metric': 'cac', 'category': 'channel', 'kind': 'estimate', 'of': 'channels', 'figure': 'cac',
+     'low': 'cac_low', 'high': 'cac_high', 'where': 'cac is not null'},
+    {'metric': 'opening_mrr', 'kind': 'level', 'of': 'months', 'figure': 'opening_mrr', 'where': 'is_open_month'},
+    {'metric': 'due_actions', 'category': 'destination', 'kind': 'burst', 'of': 'decisions', 'figure': 'count(*)'},
+    {'metric': 'contradictions', 'category': 'contradiction', 'kind': 'contradiction', 'of': 'contradictions',
+     'figure': 'count(*)'},
+] %}
+
 with
 
 customers as (
@@ -80,123 +99,25 @@ remembered as (
 ),
 
 measured as (
-
+    {% for each in figures %}
     select
-        'customers' as metric,
-        '' as category,
-        'level' as kind,
-        cast(count(*) as double) as figure,
-        cast(null as double) as figure_low,
-        cast(null as double) as figure_high
-    from customers
+        '{{ each.metric }}' as metric,
+        {{ each.category | default("''") }} as category,
+        '{{ each.kind }}' as kind,
+        cast({{ each.figure }} as double) as figure,
+        cast({{ each.low | default('null') }} as double) as figure_low,
+        cast({{ each.high | default('null') }} as double) as figure_high
+    from {{ each.of }}
+    {%- if each.where %}
+    where {{ each.where }}
+    {%- endif %}
+    {%- if each.category and 'count' in each.figure %}
+    group by {{ each.category }}
+    {%- endif %}
+    {%- if not loop.last %}
     union all
-    select
-        'paying_customers' as metric,
-        '' as category,
-        'level' as kind,
-        cast(count(*) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from customers
-    where mrr > 0
-    union all
-    select
-        'mrr' as metric,
-        '' as category,
-        'level' as kind,
-        cast(coalesce(sum(mrr), 0) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from customers
-    union all
-    select
-        'active_customers_7d' as metric,
-        '' as category,
-        'level' as kind,
-        cast(count(*) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from customers
-    where l7 > 0
-    union all
-    select
-        'identities' as metric,
-        '' as category,
-        'level' as kind,
-        cast(coalesce(sum(identity_count), 0) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from customers
-    union all
-    select
-        'customers_in_state' as metric,
-        coalesce(lifecycle_state, '(none)') as category,
-        'share' as kind,
-        cast(count(*) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from customers
-    group by coalesce(lifecycle_state, '(none)')
-    union all
-    select
-        'customers_of_channel' as metric,
-        coalesce(first_touch_channel, '(none)') as category,
-        'share' as kind,
-        cast(count(*) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from customers
-    group by coalesce(first_touch_channel, '(none)')
-    union all
-    select
-        'ltv' as metric,
-        channel as category,
-        'estimate' as kind,
-        cast(ltv as double) as figure,
-        cast(ltv_low as double) as figure_low,
-        cast(ltv_high as double) as figure_high
-    from channels
-    where ltv is not null
-    union all
-    select
-        'cac' as metric,
-        channel as category,
-        'estimate' as kind,
-        cast(cac as double) as figure,
-        cast(cac_low as double) as figure_low,
-        cast(cac_high as double) as figure_high
-    from channels
-    where cac is not null
-    union all
-    select
-        'opening_mrr' as metric,
-        '' as category,
-        'level' as kind,
-        cast(opening_mrr as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from months
-    where is_open_month
-    union all
-    select
-        'due_actions' as metric,
-        destination as category,
-        'burst' as kind,
-        cast(count(*) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from decisions
-    group by destination
-    union all
-    select
-        'contradictions' as metric,
-        contradiction as category,
-        'contradiction' as kind,
-        cast(count(*) as double) as figure,
-        null as figure_low,
-        null as figure_high
-    from contradictions
-    group by contradiction
+    {%- endif %}
+    {%- endfor %}
 
 ),
 
