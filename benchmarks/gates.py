@@ -100,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
+    if given.write and (given.only or given.depth == "raw" or given.seed is not None):
+        parser.error("--write shows every scenario in the sandbox's own company: not with --only, --raw or --seed.")
     began, load = time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = given.world or Path(name) / "world"
