@@ -3,8 +3,8 @@
 -- customers in the same statement.
 -- What they can rely on: `heard` has every event once per sound (a behaviour as heard by customer or by user), with the
 -- kinds that hear it (`is_...`; looking there first keeps joins small). `placed` are those that are counted, with their
--- number by time and event id; `silences` those next to a silence, with their neighbours; `steps` those of signals that
--- hear more than one sound. `listeners` says which signal hears which sound as which part (1 = behaviour,
+-- number by time and event id; `silences` those before a silence and `returns` those after one; `steps` those of signals
+-- that hear more than one sound. Days of use are in `placed` and `good_dates` without an event id; `shown` has it. `listeners` says which signal hears which sound as which part (1 = behaviour,
 -- 2 = until_behaviour or then_behaviour, 3 = last_behaviour). customer_number and user_key say whose events they are.
 -- Each kind puts in order only what it needs in order: sorting all events once for all kinds costs several times that.
 
@@ -72,24 +72,49 @@
 -- event that makes it true counts, not those that keep it true.
 {% macro signals_count_within() %}
     select
-        {{ candidate_columns('latest', 'latest', 'latest.occurred_at', 'max(proof.received_at)') }},
+        {{ candidate_columns(
+            'counting', 'counting', 'counting.latest_at', 'max(coalesce(counting.received_at, shown.first_received_at))'
+        ) }},
         'fired' as outcome,
-        {{ dbt.listagg('proof.event_id', "','", 'order by proof.place') }} as proving_event_ids,
+        {{ dbt.listagg(
+            'coalesce(counting.event_id, shown.first_event_id)', "','", 'order by counting.place'
+        ) }} as proving_event_ids,
         count(*) as proof_count,
-        min(proof.occurred_at) as proof_from,
-        max(proof.occurred_at) as proof_to
+        min(counting.occurred_at) as proof_from,
+        max(counting.occurred_at) as proof_to
+    from counting
+    left join shown
+        on
+            counting.customer_number = shown.customer_number
+            and counting.occurred_at = shown.occurred_at
+            and counting.event_id is null
+    group by
+        counting.signal_number,
+        counting.customer_number,
+        counting.user_key,
+        counting.user_id,
+        counting.latest_place,
+        counting.latest_at
+{% endmacro %}
+
+-- every event that a complete count is made of
+{% macro signals_counting() %}
+    select
+        latest.signal_number,
+        latest.customer_number,
+        latest.user_key,
+        latest.user_id,
+        latest.place as latest_place,
+        latest.occurred_at as latest_at,
+        proof.place,
+        proof.occurred_at,
+        proof.received_at,
+        proof.event_id
     from completed as latest
     inner join counted as proof
         on
             {{ same_track('latest', 'proof') }}
             and proof.place between latest.place_back and latest.place
-    group by
-        latest.signal_number,
-        latest.customer_number,
-        latest.user_key,
-        latest.user_id,
-        latest.place,
-        latest.occurred_at
 {% endmacro %}
 
 -- the events that a signal counts, and which of them would be the N-th back
@@ -258,75 +283,56 @@
 {% endmacro %}
 
 -- the event with which each period became good: the N-th in it
-{% macro signals_good_periods() %}
+{% macro signals_good_dates() %}
     select
-        reached.signal_number,
-        reached.in_periods,
-        reached.of_periods,
-        reached.rearm,
-        reached.period_number,
-        event.customer_number,
-        event.user_key,
-        event.user_id,
-        event.occurred_at,
-        event.received_at,
-        event.event_id,
+        reached.*,
         row_number() over (
-            partition by reached.signal_number, event.customer_number, event.user_key
+            partition by reached.signal_number, reached.customer_number, reached.user_key
             order by reached.period_number
         ) as good_number
     from (
+        {% for events in ['heard', 'days_of_use'] %}
+        {% set is_heard = events == 'heard' %}
         select
-            numbered.signal_number,
-            numbered.in_periods,
-            numbered.of_periods,
-            numbered.rearm,
-            numbered.sound,
-            numbered.customer_number,
-            numbered.user_key,
-            numbered.period_number,
-            min(numbered.place) + max(numbered.occurrences) - 1 as place
-        from (
-            select
-                signal.signal_number,
-                signal.occurrences,
-                signal.in_periods,
-                signal.of_periods,
-                signal.rearm,
-                event.sound,
-                event.customer_number,
-                event.user_key,
-                event.place,
-                case signal.period
-                    {% for period in ['hour', 'day', 'week', 'month'] %}
-                    when '{{ period }}'
-                        then {{ dbt.datediff(
-                            "cast('1970-01-05' as timestamp)",
-                            "date_trunc('" ~ period ~ "', event.occurred_at)",
-                            period,
-                        ) }}
-                    {% endfor %}
-                end as period_number
-            from placed as event
-            inner join listeners as signal
-                on event.sound = signal.sound
-            where signal.kind = 'regular'
-        ) as numbered
-        group by
-            numbered.signal_number,
-            numbered.in_periods,
-            numbered.of_periods,
-            numbered.rearm,
-            numbered.sound,
-            numbered.customer_number,
-            numbered.user_key,
-            numbered.period_number
-        having count(*) >= max(numbered.occurrences)
+            signal.signal_number,
+            signal.in_periods,
+            signal.of_periods,
+            signal.rearm,
+            event.customer_number,
+            {{ 'event.user_key' if is_heard else "'' as user_key" }},
+            {{ 'event.user_id' if is_heard else 'null as user_id' }},
+            event.occurred_at,
+            {{ 'event.received_at' if is_heard else 'null as received_at' }},
+            {{ 'event.event_id' if is_heard else 'null as event_id' }},
+            case signal.period
+                {% for period in ['hour', 'day', 'week', 'month'] %}
+                when '{{ period }}'
+                    then {{ dbt.datediff(
+                        "cast('1970-01-05' as timestamp)",
+                        "date_trunc('" ~ period ~ "', event.occurred_at)",
+                        period,
+                    ) }}
+                {% endfor %}
+            end as period_number
+        from {{ events }} as event
+        {% if not is_heard %}
+        inner join sounds
+            on
+                sounds.is_use
+                and sounds.is_first_of_day
+                and sounds.is_regular
+                and not sounds.is_whole
+        {% endif %}
+        inner join listeners as signal
+            on {{ 'event' if is_heard else 'sounds' }}.sound = signal.sound
+        where signal.kind = 'regular'{{ ' and event.is_regular' if is_heard }}
+        qualify row_number() over (
+            partition by signal.signal_number, event.customer_number{{ ', event.user_key' if is_heard }}, period_number
+            order by event.occurred_at{{ ', event.event_id' if is_heard }}
+        ) = signal.occurrences
+        {{ 'union all' if not loop.last }}
+        {% endfor %}
     ) as reached
-    inner join placed as event
-        on
-            {{ same_stream('reached', 'event') }}
-            and reached.place = event.place
 {% endmacro %}
 
 
@@ -365,7 +371,7 @@
         2 as proof_count,
         event.previous_at as proof_from,
         event.occurred_at as proof_to
-    from silences as event
+    from returns as event
     inner join listeners as signal
         on event.sound = signal.sound
     where
@@ -471,26 +477,24 @@
         promise.occurrences,
         promise.direction,
         promise.observed_through_at
-    having (promise.direction = 'below') = (count(seen.event_id) < promise.occurrences)
+    having (promise.direction = 'below') = (count(seen.occurred_at) < promise.occurrences)
 {% endmacro %}
 
 
--- Within which time may what was begun go on? A promise looks back, all others forward, and of a sequence that nobody
--- finished nothing needs to be looked at.
+-- Within which time may what was begun go on? A promise looks back from the moments it is judged at, all others forward,
+-- and of a sequence that nobody finished nothing needs to be looked at.
 {% macro signals_spanned() %}
     select
         begun.signal_number,
         begun.customer_number,
         begun.user_key,
         case begun.kind
-            when 'due' then {{ dbt.dateadd('second', '-begun.within_seconds', 'begun.first_at') }}
             when 'absence' then begun.first_at
             else greatest(
                 begun.first_at, {{ dbt.dateadd('second', '-begun.within_seconds', 'finished.first_at') }}
             )
         end as heard_from,
         case begun.kind
-            when 'due' then cast('9999-01-01' as timestamp)
             when 'absence' then {{ dbt.dateadd('second', 'begun.within_seconds', 'begun.last_at') }}
             else least(
                 {{ dbt.dateadd('second', 'begun.within_seconds', 'begun.last_at') }}, finished.last_at
@@ -504,6 +508,29 @@
     where
         begun.part = 1
         and (begun.kind != 'sequence' or finished.last_at is not null)
+    union all
+    select
+        judged.signal_number,
+        judged.customer_number,
+        judged.user_key,
+        {{ dbt.dateadd('second', '-max(judged.within_seconds)', 'min(judged.judged_at)') }} as heard_from,
+        max(judged.judged_at) as heard_until
+    from (
+        select
+            listeners.signal_number,
+            listeners.within_seconds,
+            heard.customer_number,
+            heard.user_key,
+            greatest(
+                {{ dbt.dateadd('second', '-listeners.lead_seconds', 'heard.due_at') }}, heard.occurred_at
+            ) as judged_at
+        from heard
+        inner join listeners
+            on heard.sound = listeners.sound
+        where heard.is_step and listeners.kind = 'due' and listeners.part = 1
+    ) as judged
+    where judged.judged_at < {{ as_of() }}
+    group by judged.signal_number, judged.customer_number, judged.user_key
 {% endmacro %}
 
 
@@ -531,10 +558,5 @@
     from silences
     inner join listeners
         on silences.sound = listeners.sound
-    where
-        listeners.kind = 'stopped'
-        and (
-            silences.next_at is null
-            or silences.next_at > {{ dbt.dateadd('second', 'silences.shortest_silence', 'silences.occurred_at') }}
-        )
+    where listeners.kind = 'stopped'
 {% endmacro %}

@@ -139,6 +139,15 @@ WITHIN_DAYS = (
     Signal("b_in_months", "regular", "b", occurrences=2, period="month", in_periods=2, of_periods=2),
 )  # fmt: skip
 
+# what an increment puts its rows in the place of; as dbt and macros/signal_changes.sql do it
+LANDED = {
+    "int_behaviours__found": "delete from intermediate.int_behaviours__found"
+    " where received_date in (select received_date from news)",
+    "int_signals__occurred": "delete from intermediate.int_signals__occurred as known using news as renewed"
+    " where renewed.kind = 'listened' and known.customer_id = renewed.customer_id"
+    " and (known.kind = 'listened' or known.occurred_at >= renewed.renewed_from_at)",
+}
+
 Found = tuple[str, str, str, datetime, str]
 
 
@@ -368,9 +377,8 @@ class Detector:
             statement = self.incremental[model] if going_on else self.playbook.compiled[model]
             statement = statement.replace(f"'{AS_OF}'", f"'{as_of}'")
             if going_on:
-                key = "received_date" if model == "int_behaviours__found" else "customer_id"
                 connection.execute(f"create or replace temp table news as {statement}")
-                connection.execute(f"delete from intermediate.{model} where {key} in (select {key} from news)")
+                connection.execute(LANDED[model])
                 connection.execute(f"insert into intermediate.{model} by name select * from news")
             else:
                 connection.execute(f"create or replace table intermediate.{model} as {statement}")

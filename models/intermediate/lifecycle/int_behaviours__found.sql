@@ -3,8 +3,13 @@
 -- Why it exists: signals need one event in twenty, and silences of a day and longer lie between the last event of one
 -- active day and the first of the next. This reads the events once, by received-date partition, so that a day costs a
 -- day. It names no customer: identities are merged later, and the customer is looked up when a behaviour is read.
--- Hazard: rows with behaviour 'calendar' make delete+insert replace a partition in which nothing is found any more, and
--- remember what was looked for; an edited seed makes every partition be read again. Readers filter them out.
+-- Every row says in which run of this model it was first found as it is, so that signals learn what is new without
+-- comparing everything.
+-- Hazard: rows that are no behaviour, which readers filter out. 'calendar' makes delete+insert replace a partition in
+-- which nothing is found any more, and remembers what was looked for; an edited seed makes every partition be read
+-- again. '*withdrawn' stands for what was found once and is no longer, '*zone' for a device that named its time zone
+-- between the first and the last use of a day. After a full run of this model alone the run is told from the one before
+-- by how many events were read and up to which load.
 {{
     config(
         materialized='incremental',
@@ -87,33 +92,57 @@ changes as (
 
 {% endif %}
 
-events as (
+partitions as (
 
     select
-        event_id,
-        source_record_type,
-        source_record_id,
-        user_id,
-        event_type,
-        event_name,
-        product,
-        properties,
-        time_zone,
-        occurred_at,
-        received_at,
         received_date,
-        _dlt_load_id
+        max(_dlt_load_id) as _dlt_load_id,
+        count(*) as events
     from {{ ref('int_events__deduplicated') }}
     {% if is_incremental() %}
     where received_date >= (select changes.first_received_date from changes)
     {% endif %}
+    group by received_date
 
 ),
 
--- which events carry a behaviour by name, product and property? one that does so in two ways is still one
-named as (
+-- which run is this, and which full one did it begin with?
+runs as (
 
-    select distinct
+    {% if is_incremental() %}
+    select
+        max(known.found_in_run) + 1 as this_run,
+        max(known.began_with_number) as began_with_number
+    from {{ this }} as known
+    where known.behaviour = 'calendar'
+    {% else %}
+    select
+        1 as this_run,
+        coalesce({{ md5_number("max(_dlt_load_id) || '|' || cast(sum(events) as " ~ dbt.type_string() ~ ")") }}, 0)
+            as began_with_number
+    from partitions
+    {% endif %}
+
+),
+
+-- a behaviour that has several ways to be said by the same event
+ambiguous as (
+
+    select
+        behaviour,
+        event_name
+    from behaviours
+    group by behaviour, event_name
+    having count(*) > 1
+
+),
+
+-- which events carry a behaviour by name, product and property? one that does so in two ways is still one, and only
+-- where there are two ways is it worth looking
+{% for several in [false, true] %}
+named{{ '_in_ways' if several }} as (
+
+    select {{ 'distinct' if several }}
         behaviours.behaviour,
         events.event_id,
         events.source_record_type,
@@ -122,121 +151,284 @@ named as (
         events.occurred_at,
         events.received_at,
         events.received_date
-    from events
+    from {{ ref('int_events__deduplicated') }} as events
     inner join behaviours
         on events.event_name = behaviours.event_name
     where
-        (behaviours.product is null or events.product = behaviours.product)
+        {{ 'not' if not several }} exists (
+            select 1
+            from ambiguous
+            where
+                behaviours.behaviour = ambiguous.behaviour
+                and behaviours.event_name = ambiguous.event_name
+        )
+        and (behaviours.product is null or events.product = behaviours.product)
         and {{ property_matches('events.properties', 'behaviours') }}
+        {% if is_incremental() %}
+        and events.received_date >= (select changes.first_received_date from changes)
+        {% endif %}
+
+),
+
+{% endfor %}
+
+-- three questions to the same events, because asking thrice is cheaper than keeping millions of them
+days as (
+
+    select
+        events.source_record_type,
+        events.source_record_id,
+        cast(events.occurred_at as date) as usage_date,
+        events.received_date,
+        min(events.occurred_at) as first_at,
+        max(events.occurred_at) as last_at,
+        max(case when events.time_zone is not null then events.occurred_at end) as zoned_at,
+        count(*) as uses
+    from {{ ref('int_events__deduplicated') }} as events
+    inner join uses
+        on
+            events.event_type = 'track'
+            and events.product = uses.product
+            and events.event_name = uses.event_name
+    {% if is_incremental() %}
+    where events.received_date >= (select changes.first_received_date from changes)
+    {% endif %}
+    group by
+        events.source_record_type,
+        events.source_record_id,
+        cast(events.occurred_at as date),
+        events.received_date
+
+),
+
+-- several at the same instant are the exception, and only they have to be put in order
+tied as (
+
+    select
+        events.source_record_type,
+        events.source_record_id,
+        events.received_date,
+        events.occurred_at
+    from {{ ref('int_events__deduplicated') }} as events
+    inner join uses
+        on
+            events.event_type = 'track'
+            and events.product = uses.product
+            and events.event_name = uses.event_name
+    {% if is_incremental() %}
+    where events.received_date >= (select changes.first_received_date from changes)
+    {% endif %}
+    group by events.source_record_type, events.source_record_id, events.received_date, events.occurred_at
+    having count(*) > 1
+
+),
+
+edges as (
+
+    select
+        events.event_id,
+        events.source_record_type,
+        events.source_record_id,
+        events.received_date,
+        events.occurred_at,
+        events.received_at,
+        events.time_zone,
+        days.first_at,
+        days.last_at,
+        days.zoned_at,
+        days.uses,
+        tied.occurred_at is not null as is_tied
+    from {{ ref('int_events__deduplicated') }} as events
+    inner join uses
+        on
+            events.event_type = 'track'
+            and events.product = uses.product
+            and events.event_name = uses.event_name
+    inner join days
+        on
+            events.source_record_type = days.source_record_type
+            and events.source_record_id = days.source_record_id
+            and cast(events.occurred_at as date) = days.usage_date
+            and events.received_date = days.received_date
+    left join tied
+        on
+            events.source_record_type = tied.source_record_type
+            and events.source_record_id = tied.source_record_id
+            and events.received_date = tied.received_date
+            and events.occurred_at = tied.occurred_at
+    where
+        events.occurred_at in (days.first_at, days.last_at, days.zoned_at)
+        {% if is_incremental() %}
+        and events.received_date >= (select changes.first_received_date from changes)
+        {% endif %}
+
+),
+
+-- which event stands for the edge when several share its instant? the smallest id first, the largest last
+untied as (
+
+    select
+        source_record_type,
+        source_record_id,
+        received_date,
+        occurred_at,
+        first_at,
+        last_at,
+        zoned_at,
+        uses,
+        min(event_id) as first_event_id,
+        max(event_id) as last_event_id,
+        min(received_at) as received_at,
+        max(time_zone) as time_zone
+    from edges
+    where is_tied
+    group by source_record_type, source_record_id, received_date, occurred_at, first_at, last_at, zoned_at, uses
 
 ),
 
 used as (
 
     select
-        events.event_id,
-        events.source_record_type,
-        events.source_record_id,
-        events.user_id,
-        events.time_zone,
-        events.occurred_at,
-        events.received_at,
-        events.received_date,
-        cast(events.occurred_at as date) as usage_date
-    from events
-    inner join uses
-        on
-            events.event_type = 'track'
-            and events.product = uses.product
-            and events.event_name = uses.event_name
-
-),
-
-days as (
-
-    select
+        case when occurred_at in (first_at, last_at) then '*' else '*zone' end as behaviour,
+        event_id,
         source_record_type,
         source_record_id,
-        usage_date,
+        occurred_at,
+        received_at,
         received_date,
-        min(occurred_at) as first_at,
-        max(occurred_at) as last_at,
-        max(case when time_zone is not null then occurred_at end) as zoned_at,
-        count(*) as uses
-    from used
-    group by source_record_type, source_record_id, usage_date, received_date
-
-),
-
--- which event stands for the edge when several share its instant? the smallest id first, the largest last
-edges as (
-
-    select
-        days.source_record_type,
-        days.source_record_id,
-        days.received_date,
-        days.usage_date,
-        days.first_at,
-        days.last_at,
-        days.uses,
-        min(used.event_id) filter (where used.occurred_at = days.first_at) as first_event_id,
-        max(used.event_id) filter (where used.occurred_at = days.last_at) as last_event_id,
-        min(used.received_at) filter (where used.occurred_at = days.first_at) as first_received_at,
-        min(used.received_at) filter (where used.occurred_at = days.last_at) as last_received_at,
-        max(used.time_zone) filter (where used.occurred_at = days.zoned_at) as time_zone
-    from days
-    inner join used
-        on
-            days.source_record_type = used.source_record_type
-            and days.source_record_id = used.source_record_id
-            and days.usage_date = used.usage_date
-            and days.received_date = used.received_date
-            and used.occurred_at in (days.first_at, days.last_at, days.zoned_at)
-    group by
-        days.source_record_type,
-        days.source_record_id,
-        days.received_date,
-        days.usage_date,
-        days.first_at,
-        days.last_at,
-        days.uses
-
-),
-
-found as (
-
-    select
-        *,
-        cast(null as {{ dbt.type_string() }}) as time_zone,
-        1 as uses
-    from named
-    union all
-    select
-        '*' as behaviour,
-        first_event_id as event_id,
-        source_record_type,
-        source_record_id,
-        cast(null as {{ dbt.type_string() }}) as user_id,
-        first_at as occurred_at,
-        first_received_at as received_at,
-        received_date,
-        time_zone,
-        uses
+        case when occurred_at = zoned_at then time_zone end as time_zone,
+        case when occurred_at = first_at then uses else 0 end as uses
     from edges
+    where not is_tied
     union all
+    select
+        case when occurred_at in (first_at, last_at) then '*' else '*zone' end as behaviour,
+        case when occurred_at = first_at then first_event_id else last_event_id end as event_id,
+        source_record_type,
+        source_record_id,
+        occurred_at,
+        received_at,
+        received_date,
+        case when occurred_at = zoned_at then time_zone end as time_zone,
+        case when occurred_at = first_at then uses else 0 end as uses
+    from untied
+    union all
+    -- all uses of the day at one instant
     select
         '*' as behaviour,
         last_event_id as event_id,
         source_record_type,
         source_record_id,
-        cast(null as {{ dbt.type_string() }}) as user_id,
-        last_at as occurred_at,
-        last_received_at as received_at,
+        occurred_at,
+        received_at,
         received_date,
         time_zone,
         0 as uses
-    from edges
-    where first_event_id != last_event_id
+    from untied
+    where first_at = last_at and first_event_id != last_event_id
+
+),
+
+found as (
+
+    {% for names in ['named', 'named_in_ways'] %}
+    select
+        *,
+        cast(null as {{ dbt.type_string() }}) as time_zone,
+        1 as uses,
+        {{ behaviour_number() }} as behaviour_number
+    from {{ names }}
+    union all
+    {% endfor %}
+    select
+        behaviour,
+        event_id,
+        source_record_type,
+        source_record_id,
+        user_id,
+        occurred_at,
+        received_at,
+        received_date,
+        time_zone,
+        uses,
+        {{ behaviour_number() }} as behaviour_number
+    from (select *, cast(null as {{ dbt.type_string() }}) as user_id from used) as used
+
+),
+
+{% if is_incremental() %}
+
+known_before as (
+
+    select
+        known.received_date,
+        known.behaviour,
+        known.source_record_type,
+        known.source_record_id,
+        known.event_id,
+        known.occurred_at,
+        known.behaviour_number,
+        known.found_in_run
+    from {{ this }} as known
+    where
+        known.behaviour != 'calendar'
+        and known.received_date >= (select changes.first_received_date from changes)
+
+),
+
+-- what is as it was keeps its run
+compared as (
+
+    select
+        found.*,
+        known_before.found_in_run
+    from found
+    left join known_before
+        on
+            found.received_date = known_before.received_date
+            and found.behaviour = known_before.behaviour
+            and found.source_record_type is not distinct from known_before.source_record_type
+            and found.source_record_id is not distinct from known_before.source_record_id
+            and found.event_id = known_before.event_id
+            and found.behaviour_number = known_before.behaviour_number
+
+),
+
+-- of whom is something gone, and from when on?
+withdrawn as (
+
+    select
+        known_before.received_date,
+        known_before.source_record_type,
+        known_before.source_record_id,
+        min(known_before.occurred_at) as occurred_at,
+        -- what was gone before is no news
+        max(case when known_before.behaviour = '*withdrawn' then known_before.found_in_run else runs.this_run end)
+            as found_in_run
+    from known_before
+    cross join runs
+    left join found
+        on
+            known_before.received_date = found.received_date
+            and known_before.behaviour = found.behaviour
+            and known_before.source_record_type is not distinct from found.source_record_type
+            and known_before.source_record_id is not distinct from found.source_record_id
+            and known_before.event_id = found.event_id
+            and known_before.behaviour_number = found.behaviour_number
+    where found.received_date is null
+    group by known_before.received_date, known_before.source_record_type, known_before.source_record_id
+
+),
+
+{% endif %}
+
+dated as (
+
+    select
+        found.*,
+        {{ 'coalesce(found.found_in_run, runs.this_run)' if is_incremental() else 'runs.this_run' }} as run
+    from {{ 'compared' if is_incremental() else 'found' }} as found
+    cross join runs
 
 )
 
@@ -251,10 +443,32 @@ select
     received_date,
     time_zone,
     uses,
-    {{ behaviour_number() }} as behaviour_number,
+    behaviour_number,
+    run as found_in_run,
+    cast(null as bigint) as began_with_number,
     cast(null as bigint) as wanted_number,
     cast(null as {{ dbt.type_string() }}) as _dlt_load_id
-from found
+from dated
+{% if is_incremental() %}
+union all
+select
+    '*withdrawn' as behaviour,
+    null as event_id,
+    source_record_type,
+    source_record_id,
+    null as user_id,
+    occurred_at,
+    null as received_at,
+    received_date,
+    null as time_zone,
+    0 as uses,
+    null as behaviour_number,
+    found_in_run,
+    null as began_with_number,
+    null as wanted_number,
+    null as _dlt_load_id
+from withdrawn
+{% endif %}
 union all
 select
     'calendar' as behaviour,
@@ -264,12 +478,14 @@ select
     null as user_id,
     null as occurred_at,
     null as received_at,
-    events.received_date,
+    partitions.received_date,
     null as time_zone,
     0 as uses,
     null as behaviour_number,
-    max(wanted.wanted_number) as wanted_number,
-    max(events._dlt_load_id) as _dlt_load_id
-from events
+    runs.this_run as found_in_run,
+    runs.began_with_number,
+    wanted.wanted_number,
+    partitions._dlt_load_id
+from partitions
+cross join runs
 cross join wanted
-group by events.received_date

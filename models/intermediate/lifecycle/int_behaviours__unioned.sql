@@ -12,7 +12,7 @@ found as (
 
     select * from {{ ref('int_behaviours__found') }}
     where
-        behaviour != 'calendar'
+        behaviour not in ('calendar', '*withdrawn', '*zone')
         and occurred_at < {{ as_of() }}
         and received_at < {{ as_of() }}
         and (
@@ -42,7 +42,8 @@ today as (
         customer_id,
         event_id,
         occurred_at,
-        received_at
+        received_at,
+        received_date
     from {{ ref('int_events__attributed') }}
     where
         is_qualifying
@@ -141,6 +142,7 @@ select
     found.behaviour,
     found.occurred_at,
     found.received_at,
+    found.received_date,
     found.event_id,
     found.uses,
     found.behaviour_number,
@@ -160,6 +162,7 @@ select
     behaviour,
     occurred_at,
     received_at,
+    received_date,
     event_id,
     1 as uses,
     {{ behaviour_number() }} as behaviour_number,
@@ -174,6 +177,7 @@ select
     behaviour,
     occurred_at,
     received_at,
+    null as received_date,
     event_id,
     1 as uses,
     -- what is measured may change without being dated anew

@@ -17,8 +17,7 @@ days as (
         cast(occurred_at as date) as usage_date
     from {{ ref('int_behaviours__found') }}
     where
-        behaviour = '*'
-        and time_zone is not null
+        time_zone is not null
         and occurred_at < {{ as_of() }}
         and received_at < {{ as_of() }}
         and occurred_at >= {{ dbt.dateadd('day', -observed_days, as_of()) }}
