@@ -112,7 +112,7 @@ def figures(row: Row) -> None:
             column.caption(f"no score: {row['not_scored_because'] or 'no reason given'}")
         else:
             column.caption(f"{share(row[f'{name}_low'])} to {share(row[f'{name}_high'])}; {row[f'{name}_reasons']}")
-    columns[3].metric("Customers of its channel are worth", money(row["channel_ltv"]))
+    columns[3].metric("LTV of its channel, USD", money(row["channel_ltv"]))
     if row["channel_ltv"] is not None:
         columns[3].caption(f"{money(row['channel_ltv_low'])} to {money(row['channel_ltv_high'])} USD")
 

@@ -129,7 +129,11 @@ def stays(rows: Sequence[Row], since: dt.datetime, until: dt.datetime) -> Drawn:
             legend=alt.Legend(title="Who answers for it", orient="top", symbolStrokeWidth=0),
         ),
     )
-    labels = base.mark_text(color="white", fontSize=11, fontWeight=600).encode(x="middle:T", text="label:N")
+    # on a narrow screen a short stay has no room for its name: the pointer says it
+    fits = alt.ExprRef("scale('x', datum.ends) - scale('x', datum.begins) > 7 * length(datum.label) ? 1 : 0")
+    labels = base.mark_text(color="white", fontSize=11, fontWeight=600, opacity=fits).encode(
+        x="middle:T", text="label:N"
+    )
     return alt.layer(bars, labels).properties(height=100 + 34 * max(len({mark["region"] for mark in marks}), 1))
 
 

@@ -25,6 +25,7 @@ def explore_command(port: Annotated[int, typer.Option(help="Where it listens, on
             raise CannotRunError("The explorer needs the extra `app`: pip install --editable '.[app]'")
         places = settings.places()
         options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--browser.gatherUsageStats", "false"]
+        options += ["--client.toolbarMode", "minimal"]
         environment = {
             **os.environ, "LIFECYCLE_PUBLISHED": str(places.complete_file), "PYTHONPATH": str(APP.parent.parent),
         }  # fmt: skip

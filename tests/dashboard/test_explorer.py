@@ -102,7 +102,7 @@ def test_a_customers_story_is_told_from_the_published_file(app: Any) -> None:
         "USD a month": "80.00",
         "Risk of leaving": "10.0%",
         "Upgrade": "\N{EN DASH}",
-        "Customers of its channel are worth": "1,900.50",
+        "LTV of its channel, USD": "1,900.50",
     }
     assert "2.0% to 30.0%; short visits" in text
     assert "no score: too young" in text
