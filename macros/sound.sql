@@ -2,6 +2,7 @@
 -- breaks it, and what to show of a row that does.
 {% macro sound_rules(never_null, one_of, between, exists_in, holds) -%}
     {%- set rules = [] -%}
+    {%- set text = dbt.type_string() -%}
     {%- for column in never_null -%}
         {%- do rules.append({
             'name': column ~ ' is null',
@@ -11,7 +12,7 @@
     {%- endfor -%}
     {%- for column, values in one_of.items() -%}
         {%- do rules.append(sound_rule(
-            column, 'one of ' ~ values | join(', '), column ~ ' not in (' ~ sound_literals(values) ~ ')'
+            column, 'one of ' ~ values | join(', '), column ~ ' not in (' ~ sound_literals(values) ~ ')', text
         )) -%}
     {%- endfor -%}
     {%- for column, limits in between.items() -%}
@@ -21,7 +22,8 @@
         {%- do rules.append(sound_rule(
             column,
             'within ' ~ ('any' if limits[0] is none else limits[0]) ~ ' to ' ~ ('any' if limits[1] is none else limits[1]),
-            outside | join(' or ')
+            outside | join(' or '),
+            text
         )) -%}
     {%- endfor -%}
     {%- for column, target in exists_in.items() -%}
@@ -32,7 +34,8 @@
             'in ' ~ parent.model.identifier ~ '.' ~ parent_column ~ (', when ' ~ parent['when'] if 'when' in parent),
             ('(' ~ parent['when'] ~ ') and ' if 'when' in parent) ~ column ~ ' is not null and ' ~ column
             ~ ' not in (select parent.' ~ parent_column ~ ' from ' ~ parent.model ~ ' as parent where parent.'
-            ~ parent_column ~ ' is not null' ~ (' and (' ~ parent['where'] ~ ')' if 'where' in parent) ~ ')'
+            ~ parent_column ~ ' is not null' ~ (' and (' ~ parent['where'] ~ ')' if 'where' in parent) ~ ')',
+            text
         )) -%}
     {%- endfor -%}
     {%- for sentence, expression in holds.items() -%}
@@ -46,11 +49,11 @@
 {%- endmacro %}
 
 
-{% macro sound_rule(column, promise, is_broken) -%}
+{% macro sound_rule(column, promise, is_broken, text) -%}
     {{ return({
         'name': column ~ ' is not ' ~ promise,
         'is_broken': is_broken,
-        'found': 'cast(' ~ column ~ ' as ' ~ dbt.type_string() ~ ')',
+        'found': 'cast(' ~ column ~ ' as ' ~ text ~ ')',
     }) }}
 {%- endmacro %}
 
@@ -59,8 +62,9 @@
 {% macro sound_row_key(columns) -%}
     {%- if not columns -%}{{ return(row_as_json('broken')) }}{%- endif -%}
     {%- set parts = [] -%}
+    {%- set text = dbt.type_string() -%}
     {%- for column in columns -%}
-        {%- do parts.append("'" ~ column ~ "=' || coalesce(cast(" ~ column ~ " as " ~ dbt.type_string() ~ "), 'null')") -%}
+        {%- do parts.append("'" ~ column ~ "=' || coalesce(cast(" ~ column ~ " as " ~ text ~ "), 'null')") -%}
     {%- endfor -%}
     {{ return(parts | join(" || ', ' || ")) }}
 {%- endmacro %}
