@@ -124,13 +124,12 @@ def _extract_and_load(extraction: Extraction, run_id: str) -> None:
         destination=dlt.destinations.duckdb(str(warehouse_path(data_dir))),
         dataset_name=dataset,
     )
-    with writer_lock(data_dir):
+    with writer_lock(data_dir), duckdb.connect(str(warehouse_path(data_dir))) as connection:
         pipeline.sync_destination()
-        with duckdb.connect(str(warehouse_path(data_dir))) as connection:
-            extraction.held_rows = _held_rows(connection, extraction)
-            emptied = _emptied_table(connection, extraction)
-            if emptied:
-                _add_known_columns(connection, pipeline, extraction)
+        extraction.held_rows = _held_rows(connection, extraction)
+        emptied = _emptied_table(connection, extraction)
+        if emptied:
+            _add_known_columns(connection, pipeline, extraction)
     if emptied:
         extraction.say(f"{emptied} was loaded before and is empty now, so the source is read from the beginning")
         with pipeline.managed_state() as state:
@@ -143,16 +142,15 @@ def _extract_and_load(extraction: Extraction, run_id: str) -> None:
     has_news = has_rows or pipeline.state.get("sources", {}).get(source, {}) != extraction.known
     if has_news:
         pipeline.normalize()
-    with writer_lock(data_dir):
+    # dlt opens and closes the file around every job; while it is open here, both cost next to nothing
+    with writer_lock(data_dir), duckdb.connect(str(warehouse_path(data_dir))) as connection:
         if extraction.quarantine.rejected:
-            with duckdb.connect(str(warehouse_path(data_dir))) as connection:
-                _record_quarantine(connection, extraction, run_id)
+            _record_quarantine(connection, extraction, run_id)
         if not has_news:
             return
         load_info = pipeline.load()
         load_info.raise_on_failed_jobs()
-        with duckdb.connect(str(warehouse_path(data_dir))) as connection:
-            _require_arrival(connection, extraction, load_info)
+        _require_arrival(connection, extraction, load_info)
 
 
 def _working_dir(data_dir: Path, source: str) -> Path:
