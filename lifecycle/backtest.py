@@ -124,13 +124,17 @@ def compile_decisions(places: Places) -> list[Statement]:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415 - takes seconds
     from dbt.cli.main import dbtRunner  # noqa: PLC0415
 
-    os.environ[WAREHOUSE_VARIABLE] = str(places.warehouse)
     where = ["--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)]
-    artefacts = ["--target-path", str(places.dbt / "backtest"), "--log-path", str(places.dbt / "logs")]
-    selection = ["--select", *DECISIONS, "--threads", "1"]
+    quiet = ["--quiet", "--no-version-check", "--no-write-json", "--log-path", str(places.dbt / "logs")]
+    selection = ["--select", *DECISIONS, "--threads", "1", "--target-path", str(places.dbt / "backtest")]
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # it shows what it compiled
-            done: Any = dbtRunner().invoke(["--quiet", "--no-version-check", "compile", *selection, *where, *artefacts])
+            # read with the profile's own path, as a run does: what the last one has read of the project is used again
+            os.environ.pop(WAREHOUSE_VARIABLE, None)
+            parsed: Any = dbtRunner().invoke([*quiet, "parse", *where, "--target-path", str(places.dbt / "target")])
+            os.environ[WAREHOUSE_VARIABLE] = str(places.warehouse)
+            runner = dbtRunner(manifest=parsed.result)
+            done: Any = runner.invoke([*quiet, "compile", *selection, *where]) if parsed.success else parsed
     finally:
         DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
     if not done.success:
