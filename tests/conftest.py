@@ -8,8 +8,9 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-# files of `end_to_end/` by how many builds of the whole project they wait for
-LONGEST = ("test_interrupted.py", "test_forget.py", "test_main_job.py", "test_bad_input.py")
+# files of `end_to_end/` in the order in which three processes take them up: the first makes the undisturbed run that
+# most others copy, the next two need none of it until that is done
+LONGEST = ("test_main_job.py", "test_interrupted.py", "test_simulation.py", "test_forget.py", "test_bad_input.py")
 
 
 def pytest_collection_finish() -> None:

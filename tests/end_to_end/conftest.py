@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 import requests
 
 from benchmarks.job import Job
+from sandbox import detached
 from tests import warehouse
 from tests.shared import made_once
 
@@ -22,13 +21,15 @@ from .dirty import spoil_documents
 WORLD = ("--customers", "150", "--months", "8", "--events-per-day", "300")
 PARSED = Path("dbt") / "target" / "partial_parse.msgpack"
 
-# how long each step of the undisturbed first run took, kept in its data directory
-SECONDS = "seconds.json"
-TOOK = re.compile(r"✓ (\w+) +([\d.]+) s")
-# what a run says when a step begins
-BEGINNINGS = {"ingest": " stands at ", "build": "✓ ingest", "publish": "✓ gate"}
-# a build without data tests, for runs that are not to end well and for data that have passed them: no model needs them
-MODELS_ONLY = {"DBT_RESOURCE_TYPES": "model seed"}
+# a run without data tests, for runs that are not to end well and for data that have passed them: no model needs them;
+# nor does one run more have to show that a Tableau extract can be written
+LEAN = {"DBT_RESOURCE_TYPES": "model seed", "LIFECYCLE__TABLEAU_EXTRACT": "false"}
+
+
+@pytest.fixture(scope="session")
+def bare(common: Path) -> Path:
+    """A data directory with dbt's parse of the project and nothing else; tests copy it."""
+    return _bare(common)
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +40,8 @@ def world(common: Path) -> Path:
         job = Job(folder, WORLD)
         job.ask("sandbox", "generate", *job.world)
         spoil_documents(folder)
-        warehouse.manifest()
-        (folder / PARSED).parent.mkdir(parents=True)
-        shutil.copy(warehouse.PROJECT_DIR / "target" / PARSED.name, folder / PARSED)
+        # asked for last: another process may have parsed meanwhile
+        shutil.copytree(_bare(common), folder, dirs_exist_ok=True)
 
     return made_once(common / "world", make)
 
@@ -59,7 +59,6 @@ def after_first_run(world: Path, common: Path) -> Path:
             assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         finally:
             job.down()
-        (folder / SECONDS).write_text(json.dumps({step: float(took) for step, took in TOOK.findall(done.stderr)}))
 
     return made_once(common / "after_first_run", make)
 
@@ -76,6 +75,15 @@ def ran(after_first_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield from _jobs(after_first_run, tmp_path_factory)
 
 
+def _bare(common: Path) -> Path:
+    def make(folder: Path) -> None:
+        warehouse.manifest()
+        (folder / PARSED).parent.mkdir(parents=True)
+        shutil.copy(warehouse.PROJECT_DIR / "target" / PARSED.name, folder / PARSED)
+
+    return made_once(common / "bare", make)
+
+
 def _jobs(template: Path, factory: pytest.TempPathFactory) -> Iterator[Callable[[], Job]]:
     jobs: list[Job] = []
 
@@ -83,20 +91,28 @@ def _jobs(template: Path, factory: pytest.TempPathFactory) -> Iterator[Callable[
         job = Job(factory.mktemp("job") / "data")
         shutil.copytree(template, job.data_dir, symlinks=True)
         jobs.append(job)
-        job.up()
+        detached.ensure_running(job.data_dir, job.port)
         return job
 
     try:
         yield make
     finally:
         for job in jobs:
-            job.discard()
+            detached.stop_running(job.data_dir)
+            shutil.rmtree(job.data_dir)
 
 
 def ask_published(job: Job, query: str) -> list[tuple[object, ...]]:
     """A query over what is published."""
     with duckdb.connect(str((job.data_dir / "published" / "lifecycle.duckdb").resolve()), read_only=True) as published:
         return published.execute(query).fetchall()
+
+
+def disturb(job: Job, *rules: dict[str, Any]) -> None:
+    """Let the vendors of a job fail like this too; without any rule, no longer."""
+    url = f"{job.url}/_sandbox/faults"
+    answer = requests.post(url, json=rules, timeout=30) if rules else requests.delete(url, timeout=30)
+    answer.raise_for_status()
 
 
 def received(job: Job) -> list[dict[str, Any]]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+import shutil
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from benchmarks.job import Job
 
+from .conftest import LEAN
+
 pytestmark = pytest.mark.end_to_end
 
 PLANTED = dt.date(2025, 10, 27)  # five days before the first run, which is the first to judge it
 
 
-def test_a_changed_definition_breaks_the_row_on_its_day_and_only_there(ran: Callable[[], Job]) -> None:
-    job = ran()
+def test_a_changed_definition_breaks_the_row_on_its_day_and_only_there(bare: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path / "data", more_environment=LEAN)
+    shutil.copytree(bare, job.data_dir)
     done = job.call("simulate", "--days", "1", "--plant-on", "-4", "--plant-days", "1", "--json")
     assert done.returncode == 1, f"one day is too few to go live\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     answer = json.loads(done.stdout)
