@@ -148,6 +148,19 @@ LANDED = {
     " and (known.kind = 'listened' or known.occurred_at >= renewed.renewed_from_at)",
 }
 
+# what increments carry over a cut: a silence begun long before it, once, a cooldown, the side of a metric, a promise
+CARRIED_OVER = (
+    Signal("a_then_day", "sequence", "a", then="day", within=3 * DAY, rearm="after_cooldown", rearm_after=4 * DAY),
+    Signal("b_back_of_user", "restarted", "b", within=2 * DAY, unit="user"),
+    Signal("one_b_rising", "count_within", "b", occurrences=1, within=DAY, rearm="rising_edge"),
+    Signal("few_days_before_r", "due", "r", "day", occurrences=2, within=3 * DAY, direction="below", lead=DAY),
+)
+# what makes the models look at use event by event
+USE_IN_FULL = (
+    Signal("first_use", "first", "use", rearm="once"),
+    Signal("day_without_c", "absence", "day", "c", within=DAY),
+)
+
 Found = tuple[str, str, str, datetime, str]
 
 
@@ -568,8 +581,15 @@ def test_detection_is_dated_by_the_first_extract_that_could_know(detector: Detec
 @pytest.mark.parametrize("seed", [1, 2])
 def test_increments_equal_a_full_build(detector: Detector, seed: int) -> None:
     rng = random.Random(seed)
-    signals: tuple[Signal, ...] = (*WITHIN_MINUTES, *WITHIN_DAYS)
+    signals: tuple[Signal, ...] = (*WITHIN_MINUTES, *WITHIN_DAYS, *CARRIED_OVER)
+    signals += USE_IN_FULL if seed == 1 else ()
     arrivals = spread_over_days(rng, 12, 16)
+    for number in range(60):  # figures are known when they are dated
+        customer = f"c{rng.randrange(12):03d}"
+        at = ORIGIN + timedelta(days=rng.randrange(16), minutes=number)
+        due = at + timedelta(days=rng.randrange(1, 6))
+        event = Event(at, f"f{number}", customer, f"{customer}_0", rng.choice("mmr"), value=rng.randrange(5), due=due)
+        arrivals.append((event, at, "1"))
     days = [ORIGIN + timedelta(days=day, hours=6) for day in (6, 7, 8, 8, 9, 7, 10, 12, 16, 17)]
     merged: dict[str, str] = {}
     for step, as_of in enumerate(days):
