@@ -24,7 +24,7 @@ from ingest.forgotten import Forgotten
 from lifecycle import profiles, run, settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.errors import CannotRunError
-from lifecycle.forget import proof, scrub, shred
+from lifecycle.forget import names, proof, scrub, shred
 from lifecycle.forget.subject import Subject, UnknownError, find
 from lifecycle.hyper import FILE_NAME as EXTRACT
 
@@ -94,6 +94,7 @@ def forget(this: run.Run, person: Subject) -> dict[str, Any]:
     with progress.step("erase from the warehouse"):
         with run.warehouse(places) as connection:
             profiles.let_go(connection)
+            names.keep(connection, scrub.own_words(known, person))
             receipt["raw_rows"] = scrub.scrub_raw(connection, known, person)
         receipt["readers_cut_off"] = scrub.rewrite(places.warehouse)
     again = _new_run(this)

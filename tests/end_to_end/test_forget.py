@@ -58,6 +58,8 @@ SOMEBODY = """
     from people inner join names using (name)
     where silos >= 3 and addresses = 1 and bearers = 1 and list_contains(identifiers, $user)
 """
+# what readers and the ledger know customers by, and what was decided about them
+NAMES = "select customer_id, action_id from marts.action_decisions where action_id is not null order by all"
 # a row in which a text is found, whatever column it stands in
 ROWS = "select 1 from {source} as t where regexp_matches(lower(cast(t as varchar)), $1) limit 1"
 
@@ -113,6 +115,7 @@ class Erased:
     tokens: list[str]
     traces: list[str]
     before: list[tuple[Any, ...]]
+    names: list[tuple[Any, ...]]
     receipt: dict[str, Any]
 
 
@@ -121,9 +124,10 @@ def erased(ran: Callable[[], Job]) -> Erased:
     """Somebody is forgotten after the first run."""
     job = ran()
     address, tokens = somebody(job)
-    traces, before = found_in(job, tokens), read(job.data_dir / "published" / "lifecycle.duckdb", TOTALS)
+    published = job.data_dir / "published" / "lifecycle.duckdb"
+    traces, before, names = found_in(job, tokens), read(published, TOTALS), read(published, NAMES)
     (job.data_dir / "dbt" / "logs" / "old.log").write_text(f"could not parse {address.upper()}")
-    return Erased(job, address, tokens, traces, before, job.ask("forget", address, "--yes"))
+    return Erased(job, address, tokens, traces, before, names, job.ask("forget", address, "--yes"))
 
 
 def test_a_forgotten_person_leaves_no_trace_and_no_gap(erased: Erased) -> None:
@@ -139,6 +143,7 @@ def test_a_forgotten_person_leaves_no_trace_and_no_gap(erased: Erased) -> None:
     assert found_in(job, erased.tokens) == []
     published = job.data_dir / "published" / "lifecycle.duckdb"
     assert read(published, TOTALS) == erased.before, "who it was is gone, what happened is not"
+    assert read(published, NAMES) == erased.names, "nobody is written to again under another id"
     if hyper.is_installed():
         extract = hyper.fingerprints((published.parent / hyper.FILE_NAME).resolve())
         with duckdb.connect(str(published.resolve()), read_only=True) as connection:

@@ -12,7 +12,7 @@ import pytest
 from ingest import tables
 from ingest.forgotten import remember
 from lifecycle.errors import CannotRunError
-from lifecycle.forget import command, proof, scrub, shred
+from lifecycle.forget import command, names, proof, scrub, shred
 from lifecycle.forget.subject import Subject
 
 if TYPE_CHECKING:
@@ -89,6 +89,23 @@ def test_deleting_leaves_the_bytes_and_the_rewritten_file_has_none(places: Place
             "select count(*) from duckdb_columns() where table_name = 'users' and not is_nullable"
         ).fetchone() == (2,)
     assert sorted(path.name for path in places.data_dir.iterdir() if "warehouse" in path.name) == ["warehouse.duckdb"]
+
+
+def test_the_id_that_a_forgotten_record_gave_is_noted_once_under_its_surrogate(places: Places, warehouse: Path) -> None:
+    known = remember(places.data_dir, GRACE.erasure_id, GRACE.marks)
+    replaced = scrub.own_words(known, GRACE)
+    with duckdb.connect(str(warehouse)) as connection:
+        named = connection.execute("select 'c_' || substr(md5('product:user:usr_grace1906'), 1, 16)").fetchall()[0][0]
+        connection.execute("update raw_ops.identity_log set customer_id = ?", [named])
+        connection.execute(
+            "insert into raw_ops.identity_log by name select 'product:user:usr_2' as record_key,"
+            " 'c_' || substr(md5('product:user:usr_2'), 1, 16) as customer_id, 'x' as _dlt_load_id"
+        )
+        for _ in range(2):
+            names.keep(connection, replaced)
+        noted = connection.execute("select record_key, customer_id from raw_ops.forgotten_names").fetchall()
+    assert noted == [(f"product:user:{known.surrogate_of('usr_grace1906')}", named)]
+    assert not any(token in str(noted) for token in GRACE.tokens)
 
 
 def test_the_proof_finds_what_compression_hides_and_says_where(places: Places, warehouse: Path) -> None:

@@ -16,6 +16,7 @@ identities as (
         record_key,
         record_level,
         customer_id,
+        given_customer_id,
         person_id,
         first_seen_at
     from {{ ref('int_identities__resolved') }}
@@ -51,6 +52,7 @@ units as (
     select
         identities.record_key,
         identities.customer_id,
+        identities.given_customer_id,
         identities.first_seen_at,
         case
             when identities.record_level = 'member' then identities.person_id
@@ -164,7 +166,7 @@ reached_0 as (
     qualify row_number() over (
         partition by customer_id
         order by
-            case when customer_id = {{ customer_id_of('record_key') }} then 0 else 1 end,
+            case when customer_id = given_customer_id then 0 else 1 end,
             first_seen_at nulls last,
             md5(record_key)
     ) = 1
@@ -218,6 +220,7 @@ latecomers as (
 
     select
         units.customer_id,
+        units.given_customer_id,
         units.record_key,
         units.first_seen_at,
         reached.reached_at as merged_at
@@ -236,7 +239,7 @@ latecomers as (
 
 select
     customer_id,
-    {{ customer_id_of('record_key') }} as lost_customer_id,
+    given_customer_id as lost_customer_id,
     record_key,
     first_seen_at,
     merged_at

@@ -9,12 +9,15 @@ with
 log as (
 
     select
-        record_key,
-        customer_id,
-        person_id,
-        first_seen_at,
-        known_at
-    from {{ ref('stg_ops__identity_log') }}
+        shown.record_key,
+        shown.customer_id,
+        shown.person_id,
+        shown.first_seen_at,
+        shown.known_at,
+        coalesce(forgotten.customer_id, {{ customer_id_of('shown.record_key') }}) as given_customer_id
+    from {{ ref('stg_ops__identity_log') }} as shown
+    left join {{ ref('stg_ops__forgotten_names') }} as forgotten
+        on shown.record_key = forgotten.record_key
 
 ),
 
@@ -31,13 +34,14 @@ latest as (
 
     select
         record_key,
+        given_customer_id,
         max_by(customer_id, known_at) as customer_id,
         max_by(person_id, known_at) as person_id,
         max_by(first_seen_at, known_at) as first_seen_at,
-        min(case when customer_id = {{ customer_id_of('record_key') }} then known_at end) as customer_since,
+        min(case when customer_id = given_customer_id then known_at end) as customer_since,
         min(case when person_id = {{ person_id_of('record_key') }} then known_at end) as person_since
     from log
-    group by record_key
+    group by record_key, given_customer_id
 
 ),
 
@@ -83,6 +87,7 @@ person_heirs as (
 select
     latest.record_key,
     latest.customer_id,
+    latest.given_customer_id,
     latest.person_id,
     latest.first_seen_at,
     latest.customer_since,
@@ -91,7 +96,7 @@ select
     coalesce(present.record_key, customer_heirs.record_key) as customer_heir,
     coalesce(present.record_key, person_heirs.record_key) as person_heir,
     case
-        when latest.customer_id = {{ customer_id_of('latest.record_key') }} then 0
+        when latest.customer_id = latest.given_customer_id then 0
         when latest.customer_since is not null then 1
         else 2
     end as customer_rank,

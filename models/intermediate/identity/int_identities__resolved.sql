@@ -4,7 +4,7 @@
 -- unrelated rows change a name; in a merge the older customer's name survives; after a split each piece has the name
 -- that its own oldest member gave it. Persons are named the same way.
 -- Why what was published comes first: a silo connected later brings records older than any that were known, and the
--- whole company must not be renamed for them.
+-- whole company must not be renamed for them. Nor for one person's sake: a forgotten record goes on giving its old id.
 
 with
 
@@ -31,6 +31,12 @@ remembered as (
         customer_rank,
         person_rank
     from {{ ref('int_identities__remembered') }}
+
+),
+
+forgotten_names as (
+
+    select * from {{ ref('stg_ops__forgotten_names') }}
 
 ),
 
@@ -98,7 +104,9 @@ select
     records.source_record_id,
     records.record_key,
     records.record_level,
-    {{ customer_id_of('customer_names.record_key') }} as customer_id,
+    coalesce(named.customer_id, {{ customer_id_of('customer_names.record_key') }}) as customer_id,
+    -- the id that the record's customer has, had or would have, were it named after this record
+    coalesce(own_names.customer_id, {{ customer_id_of('records.record_key') }}) as given_customer_id,
     {{ person_id_of('person_names.record_key') }} as person_id,
     assigned.match_method,
     assigned.match_confidence,
@@ -110,3 +118,5 @@ from records
 inner join assigned on records.record_key = assigned.record_key
 inner join customer_names on assigned.customer_node = customer_names.customer_node
 inner join person_names on assigned.person_node = person_names.person_node
+left join forgotten_names as named on customer_names.record_key = named.record_key
+left join forgotten_names as own_names on records.record_key = own_names.record_key

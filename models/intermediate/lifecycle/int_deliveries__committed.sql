@@ -15,7 +15,7 @@ deliveries as (
 identities as (
 
     select
-        {{ customer_id_of('record_key') }} as named_customer_id,
+        given_customer_id as named_customer_id,
         customer_id
     from {{ ref('int_identities__resolved') }}
 

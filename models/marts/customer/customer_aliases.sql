@@ -20,6 +20,7 @@ remembered as (
     select
         record_key,
         customer_id,
+        given_customer_id,
         customer_heir,
         customer_since
     from {{ ref('int_identities__remembered') }}
@@ -81,15 +82,16 @@ changes as (
 periods as (
 
     select
-        record_key,
-        {{ customer_id_of('record_key') }} as alias_customer_id,
-        customer_id,
-        known_at as valid_from,
-        lead(known_at) over (
-            partition by record_key
-            order by known_at
+        changes.record_key,
+        remembered.given_customer_id as alias_customer_id,
+        changes.customer_id,
+        changes.known_at as valid_from,
+        lead(changes.known_at) over (
+            partition by changes.record_key
+            order by changes.known_at
         ) as valid_to
     from changes
+    inner join remembered on changes.record_key = remembered.record_key
 
 ),
 
