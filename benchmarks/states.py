@@ -69,7 +69,8 @@ create table intermediate.int_customer_marketing__current as
         '12' as crm_owner_id
     from intermediate.int_customers__resolved;
 create table intermediate.int_identities__resolved as
-    select customer_id as record_key, customer_id from intermediate.int_customers__resolved;
+    select customer_id as record_key, customer_id, 'c_' || substr(md5(customer_id), 1, 16) as given_customer_id
+    from intermediate.int_customers__resolved;
 create table intermediate.int_messages__attributed as
     select
         customer_id, created_at, created_at + interval 1 day as opened_at, null::timestamp as clicked_at

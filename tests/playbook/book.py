@@ -62,7 +62,7 @@ INPUTS = """
     );
     create table intermediate.int_identities__resolved (
         record_key varchar, source_system varchar, source_record_type varchar, source_record_id varchar,
-        customer_id varchar
+        customer_id varchar, given_customer_id varchar as ('c_' || substr(md5(record_key), 1, 16))
     );
     create table intermediate.int_signals__measured (
         customer_id varchar, event_name varchar, source varchar, product varchar, occurred_at timestamp,
