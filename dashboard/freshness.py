@@ -68,7 +68,7 @@ def silos_section(silos: list[Row]) -> Section:
                 Column("latest_status", "Last load"),
                 Column("silo_through_at", "Data through", "instant"),
                 Column("hours_behind", "Hours behind", "ratio"),
-                Column("expected_completeness_24h", "In of the last 24 hours", "share", is_estimate=True),
+                Column("expected_completeness_24h", "Arrived of the last 24 hours", "share", is_estimate=True),
                 Column("data_is_final_until", "Final until", "instant"),
                 Column("latest_error", "Trouble"),
             ],

@@ -14,25 +14,30 @@ if TYPE_CHECKING:
 
     import duckdb
 
-# who names a customer by the last build, and who did when something was published; as macros/identity.sql makes ids
-_GIVEN = "'c_' || substr(md5(record_key), 1, 16)"
-_RESOLVED = "select record_key, customer_id from intermediate.int_identities__resolved"
-_LOGGED = "select record_key, customer_id from raw_ops.identity_log"
+# the records after which the last build names customers, and those after which one was named when it was published
+_NAMERS = """
+    select record_key, given_customer_id from intermediate.int_identities__resolved
+    where customer_id = given_customer_id
+    union
+    select record_key, given_customer_id from intermediate.int_identities__remembered
+    where customer_since is not null
+    order by all
+"""
 
 
 def keep(connection: duckdb.DuckDBPyConnection, replaced: Callable[[str], str]) -> int:
     """Note the ids that records gave whose keys are about to be replaced; how many. Again changes nothing.
 
-    To be called before the keys are replaced: afterwards nobody can tell which id they made.
+    To be called before the keys are replaced: afterwards nobody can tell which id they made. A warehouse in which
+    nothing is built was written anew by an erasure that came further than that.
     """
-    is_built = connection.execute(
-        "select count(*) from duckdb_tables()"
-        " where schema_name = 'intermediate' and table_name = 'int_identities__resolved'"
-    ).fetchall()[0][0]
-    known = f"{_LOGGED} union {_RESOLVED}" if is_built else _LOGGED
-    namers: list[tuple[str, str]] = connection.execute(
-        f"select distinct record_key, customer_id from ({known}) as known where customer_id = {_GIVEN} order by all"
+    built: list[tuple[int]] = connection.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'intermediate'"
+        " and table_name in ('int_identities__resolved', 'int_identities__remembered')"
     ).fetchall()
+    if built != [(2,)]:
+        return 0
+    namers: list[tuple[str, str]] = connection.execute(_NAMERS).fetchall()
     noted = 0
     for record_key, customer_id in namers:
         surrogate = replaced(record_key)

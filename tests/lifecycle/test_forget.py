@@ -95,16 +95,21 @@ def test_the_id_that_a_forgotten_record_gave_is_noted_once_under_its_surrogate(p
     known = remember(places.data_dir, GRACE.erasure_id, GRACE.marks)
     replaced = scrub.own_words(known, GRACE)
     with duckdb.connect(str(warehouse)) as connection:
-        named = connection.execute("select 'c_' || substr(md5('product:user:usr_grace1906'), 1, 16)").fetchall()[0][0]
-        connection.execute("update raw_ops.identity_log set customer_id = ?", [named])
+        connection.execute("create schema intermediate")
         connection.execute(
-            "insert into raw_ops.identity_log by name select 'product:user:usr_2' as record_key,"
-            " 'c_' || substr(md5('product:user:usr_2'), 1, 16) as customer_id, 'x' as _dlt_load_id"
+            "create table intermediate.int_identities__resolved as select * from (values"
+            " ('product:user:usr_grace1906', 'c_1', 'c_1'), ('product:user:usr_2', 'c_2', 'c_2'),"
+            " ('zendesk:user:1906', 'c_1', 'c_3')) as listed (record_key, customer_id, given_customer_id)"
+        )
+        connection.execute(
+            "create table intermediate.int_identities__remembered as"
+            " select record_key, given_customer_id, cast(null as timestamp) as customer_since"
+            " from intermediate.int_identities__resolved"
         )
         for _ in range(2):
             names.keep(connection, replaced)
         noted = connection.execute("select record_key, customer_id from raw_ops.forgotten_names").fetchall()
-    assert noted == [(f"product:user:{known.surrogate_of('usr_grace1906')}", named)]
+    assert noted == [(f"product:user:{known.surrogate_of('usr_grace1906')}", "c_1")]
     assert not any(token in str(noted) for token in GRACE.tokens)
 
 
