@@ -13,12 +13,11 @@ from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
 from activation.destinations.zendesk import Zendesk
-from activation.ledger import Ledger
 from activation.pacing import RunTime, Window
 from activation.sync import Guards, Outlook, prepare
 from activation.upkeep import Thresholds, alarms, health
 from lifecycle import go_live, settings
-from lifecycle.errors import ConfigurationError
+from lifecycle.ledger import LEDGER_URL, open_ledger
 from lifecycle.settings import Setting
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ def _truth(value: str) -> str:
     return "" if value.lower() in {"true", "false"} else "is neither true nor false"
 
 
-LEDGER_URL = Setting("activation.ledger_url", is_secret=True)
 CUSTOMERS = Setting("activation.only_customers")
 PER_RUN = Setting("activation.guard_per_run", check=_whole)
 PER_ACTION = Setting("activation.guard_per_action", check=_whole)
@@ -81,23 +79,6 @@ class Activation:
     def is_clean(self) -> bool:
         """Whether everything that was planned arrived."""
         return not self.outlook.trips and all(tally.is_clean for tally in self.tallies)
-
-
-def open_ledger(places: Places) -> Ledger:
-    """The ledger: the data directory's own, or the database that is configured.
-
-    Raises:
-        ConfigurationError: if the database's driver is not installed.
-    """
-    url = LEDGER_URL.find()
-    if url is None:
-        return Ledger(places.ledger)
-    try:
-        return Ledger(url)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"The setting {LEDGER_URL.name} needs the driver {error.name}: pip install 'customer-lifecycle[postgres]'."
-        ) from None
 
 
 def policies(places: Places, as_of: datetime) -> dict[str, Policy]:

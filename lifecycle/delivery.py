@@ -23,6 +23,7 @@ from activation.transport import EMAIL
 from lifecycle import activate, alerts, run, settings
 from lifecycle.answering import Json, answering, console, say
 from lifecycle.errors import CannotRunError
+from lifecycle.ledger import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ def plan_command(
             if as_json or diff:
                 shown.extend(_delivery(each, known.get(each.action.action_id), diff=diff) for each in deliveries)
 
-        ledger = activate.open_ledger(places)
+        ledger = open_ledger(places)
         try:
             with activate.destinations(RunTime(as_of)) as served:
                 published = Published.newest(places.complete_file)
@@ -129,7 +130,7 @@ def sync_command(
 def dead_list(to: To = None, as_json: Json = False) -> None:
     """Show the dead letters with the vendors' words."""
     with answering(as_json=as_json):
-        ledger = activate.open_ledger(settings.places())
+        ledger = open_ledger(settings.places())
         try:
             letters = upkeep.dead_letters(ledger, to)
         finally:
@@ -165,7 +166,7 @@ def _decide(
         if bool(ids) == everything:
             raise CannotRunError("Name the action ids, or say --all.")
         with run.delivering("dead") as places:
-            ledger = activate.open_ledger(places)
+            ledger = open_ledger(places)
             try:
                 chosen = [each.action_id for each in upkeep.dead_letters(ledger, to)] if everything else ids or []
                 number = change(ledger, chosen, _now(ledger))

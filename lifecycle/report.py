@@ -15,8 +15,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from activation.ledger import Ledger
 from lifecycle import publish
+from lifecycle.ledger import existing_ledger
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -110,12 +110,9 @@ def read(places: Places) -> Report:
                 (name.removeprefix("activation."), *_first(connection, f"select count(*) from {name}")) for name in due
             ]
     report.raw_rows = _raw_rows(places)
-    if places.ledger.exists():
-        ledger = Ledger(places.ledger)
-        try:
+    with existing_ledger(places) as ledger:
+        if ledger is not None:
             report.delivered = ledger.counts()
-        finally:
-            ledger.close()
     return report
 
 

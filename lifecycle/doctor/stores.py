@@ -12,6 +12,7 @@ from ingest import contracts
 from lifecycle import last_run, publish, settings, standing, watch
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
 from lifecycle.errors import ConfigurationError
+from lifecycle.ledger import LEDGER_URL
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places
@@ -81,6 +82,8 @@ def published(places: Places) -> list[Finding]:
 
 def ledger(places: Places) -> list[Finding]:
     """Whether the SQLite file is whole; a ledger elsewhere answers for itself."""
+    if LEDGER_URL.find() is not None:
+        return [Finding("ledger", "database", OK, "It is kept in a database, which looks after itself.")]
     if not places.ledger.exists():
         return [Finding("ledger", "file", OK, "There is none yet; the first delivery makes it.")]
     try:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from activation import upkeep
-from activation.ledger import Ledger
 from ingest import forgotten, ops
 from ingest.forgotten import Forgotten
 from lifecycle import profiles, run, settings
@@ -27,6 +26,7 @@ from lifecycle.errors import CannotRunError
 from lifecycle.forget import names, proof, scrub, shred
 from lifecycle.forget.subject import Subject, UnknownError, find
 from lifecycle.hyper import FILE_NAME as EXTRACT
+from lifecycle.ledger import existing_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,17 +172,14 @@ def _new_run(this: run.Run) -> run.Run:
 
 def _ledger(places: Places, known: Forgotten, person: Subject, now: datetime) -> int:
     """Deliveries to the person, or of the whole customer."""
-    if not places.ledger.exists():
-        return 0
-    ledger = Ledger(places.ledger)
-    try:
+    with existing_ledger(places) as ledger:
+        if ledger is None:
+            return 0
         replaced = scrub.own_words(known, person)
         whole = set(person.customers) if person.scope == "customer" else set()
         return upkeep.forget_matching(
             ledger, now, lambda customer, texts: customer in whole or any(replaced(text) != text for text in texts)
         )
-    finally:
-        ledger.close()
 
 
 def _versions(places: Places, serving: str) -> tuple[list[str], int]:

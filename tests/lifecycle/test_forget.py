@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
 
+from activation.actions import Action
 from ingest import tables
 from ingest.forgotten import remember
 from lifecycle.errors import CannotRunError
 from lifecycle.forget import command, names, proof, scrub, shred
 from lifecycle.forget.subject import Subject
+from lifecycle.ledger import existing_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -240,3 +243,15 @@ select * from (values
     ('product:user:usr_ben02', 'email', 'shared@firm.example', 'shared@firm.example')
 ) as listed (record_key, identifier_type, identifier_value, raw_value);
 """
+
+
+def test_a_ledger_in_a_database_forgets_as_well(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTIVATION__LEDGER_URL", f"sqlite:///{places.data_dir}/elsewhere.sqlite")
+    now = datetime.fromisoformat("2026-11-01T06:00:00")
+    with existing_ledger(places) as ledger:
+        assert ledger is not None
+        named = f'{{"to":"{TOKEN}"}}'
+        ledger.enqueue([Action("a", "zendesk", "tickets", "escalate", "c_1", "o", now, None, 1, named)], now)
+    known = remember(places.data_dir, GRACE.erasure_id, GRACE.marks)
+    assert command._ledger(places, known, GRACE, now) == 1
+    assert TOKEN.encode() not in (places.data_dir / "elsewhere.sqlite").read_bytes()
