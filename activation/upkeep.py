@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from activation.tally import Tally
 
 ERASED = "erased"
+NOTHING = "{}"  # the payload that is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
             sa.update(deliveries)
             .where(one_of(known.action_id, "ids"))
             .values(
-                payload="{}",
+                payload=NOTHING,
                 payload_hash=ERASED,
                 order_key=None,
                 vendor_reference=None,
@@ -115,6 +116,33 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
         connection.execute(erasing, some)
     ledger.compact()
     return len(ids)
+
+
+def expire(ledger: Ledger, before: datetime, now: datetime) -> int:
+    """Erase the payloads of what was settled before an instant; how many there were.
+
+    Their hashes stay, so that a plan knows as well as before what was delivered and what has changed since. Dead
+    letters that nobody decided on in all that time cannot be tried again without a payload: they are dropped.
+    """
+    known = deliveries.c
+    is_old = (
+        known.queued.is_(None)
+        & known.lease.is_(None)
+        & (known.updated_at < before)
+        & (known.payload != NOTHING)
+        & known.state.not_in(OPEN_STATES)
+    )
+    is_dead = known.state.in_(DEAD_LETTERS)
+    with ledger.transaction() as connection:
+        letters = sa.update(deliveries).where(is_old, is_dead)
+        said = sa.literal("Nobody decided on it in time. ") + known.reason
+        dropped = connection.execute(
+            letters.values(payload=NOTHING, state=State.DROPPED, reason=said, updated_at=now)
+        ).rowcount
+        settled = connection.execute(sa.update(deliveries).where(is_old).values(payload=NOTHING)).rowcount
+    if dropped + settled:
+        ledger.compact()
+    return dropped + settled
 
 
 @dataclass(frozen=True, slots=True)

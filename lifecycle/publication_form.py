@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lifecycle.progress import Progress
 
 
-def publication_form(connection: duckdb.DuckDBPyConnection, database: str, progress: Progress) -> publish.Form:
+def of_build(connection: duckdb.DuckDBPyConnection, database: str, progress: Progress) -> publish.Form:
     """What a version consists of, by the settings and by what the catalogue calls personal.
 
     Raises:

@@ -13,10 +13,10 @@ from ingest import ops
 from lifecycle import (
     closed_months,
     profiles,
+    publication_form,
     publish,
     published_identities,
     published_states,
-    retention,
     standing,
     verdicts,
 )
@@ -37,7 +37,7 @@ def show(connection: duckdb.DuckDBPyConnection, run: Run, verdict: Verdict) -> d
     """
     version = publish.version_name(run.as_of, run.run_id, run.places)
     name = run.places.warehouse.stem
-    form = retention.publication_form(connection, name, run.progress)
+    form = publication_form.of_build(connection, name, run.progress)
     relations = publish.measure(connection, name)
     row = _publication(run, verdict, "published", "")
     row |= {
@@ -73,7 +73,7 @@ def hold_back(connection: duckdb.DuckDBPyConnection, run: Run, verdict: Verdict,
     ops.record(connection, "publications", [row])
     if serving is not None and serving != row["version"]:
         name = run.places.warehouse.stem
-        form = retention.publication_form(connection, name, run.progress)
+        form = publication_form.of_build(connection, name, run.progress)
         standing.show_again(connection, name, run.places, row["version"], (run.as_of, reason), run.progress, form)
 
 

@@ -26,6 +26,7 @@ from lifecycle import (
     go_live,
     publications,
     publish,
+    retention,
     settings,
     standing,
     telling,
@@ -143,6 +144,7 @@ def everything(run: Run) -> Summary:
     """The whole job. What fails on the way is in the summary; only what makes going on pointless is raised."""
     summary = Summary(run.run_id, run.as_of)
     run.progress.note(f"{run.run_id} stands at {run.as_of:%Y-%m-%d %H:%M} UTC")
+    expire(run)
     with run.progress.step("ingest"):
         summary.sources = ingest(run)
     with run.progress.step("build"):
@@ -160,6 +162,16 @@ def everything(run: Run) -> Summary:
         summary.activation = activate.activate(run.places, run.as_of, run.progress)
     summary.messages += [message for message in (telling.published(run.places, summary),) if message]
     return summary
+
+
+def expire(run: Run) -> None:
+    """Erase what is past its term, whatever becomes of the rest of the run."""
+    if not run.places.warehouse.exists():
+        return
+    with warehouse(run.places) as connection:
+        erased = retention.expire(connection, run.places, run.as_of)
+    for what, count in erased.items():
+        run.progress.note(f"past their term and erased: {count:,} {what}")
 
 
 def ingest(run: Run, sources: Sequence[str] | None = None) -> list[SourceResult]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 # Apprise's spellings of plain http; each has one with an s that is encrypted
 IN_CLEAR = frozenset({"http", "json", "xml", "form", "apprise", "gotify", "mmost", "ntfy", "rocket", "matrix"})
+FOREVER = "forever"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -120,6 +121,10 @@ def _number(lowest: float, highest: float) -> Callable[[str], str]:
     return check
 
 
+def _term(value: str) -> str:
+    return "" if value == FOREVER or not _number(1, 36_500)(value) else f"is neither {FOREVER} nor a number of days"
+
+
 def _is_signing_secret(value: str) -> str:
     try:
         signing_key(value)
@@ -139,6 +144,9 @@ SHRINK_TOLERANCE = Setting("lifecycle.shrink_tolerance", check=_number(0, 1))
 TABLEAU_EXTRACT = Setting("lifecycle.tableau_extract", check=_one_of("auto", "true", "false"))
 PERSONAL_DATA = Setting("lifecycle.personal_data", check=_one_of("inline", "apart"))
 DELIVERY_SECONDS = Setting("lifecycle.delivery_seconds", check=_number(0, 86400))
+KEEP_DELIVERIES = Setting("retention.delivery_days", check=_term)
+KEEP_QUARANTINE = Setting("retention.quarantine_days", check=_term)
+KEEP_TICKETS = Setting("retention.ticket_days", check=_term)
 SANDBOX_URL = Setting("sandbox.url", check=_is_url)
 ALERTS = Setting("alerts.urls", is_secret=True, check=_are_places)  # Apprise's addresses, with spaces between
 HEARTBEAT = Setting("alerts.heartbeat_url", is_secret=True, check=_is_url)
@@ -257,7 +265,7 @@ def check_all() -> None:
     """
     for setting in (DATA_DIR, CLOCK, KEEP_VERSIONS, SHRINK_TOLERANCE, DELIVERY_SECONDS):
         setting.read()
-    for setting in (TABLEAU_EXTRACT, PERSONAL_DATA):
+    for setting in (TABLEAU_EXTRACT, PERSONAL_DATA, KEEP_DELIVERIES, KEEP_QUARANTINE, KEEP_TICKETS):
         setting.find()
     if CLOCK.read() == "sandbox":
         SANDBOX_URL.read()

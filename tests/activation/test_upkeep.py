@@ -14,7 +14,18 @@ from activation.ledger import Ledger, Result
 from activation.pacing import Rate, Retry
 from activation.plan import Policy, Verdict, plan
 from activation.tally import Tally
-from activation.upkeep import Health, Thresholds, alarms, dead_letters, drop, forget, forget_matching, health, retry
+from activation.upkeep import (
+    Health,
+    Thresholds,
+    alarms,
+    dead_letters,
+    drop,
+    expire,
+    forget,
+    forget_matching,
+    health,
+    retry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +61,19 @@ def rejected(ledger: Ledger, action: Any) -> list[Action]:
 
 def verdicts(ledger: Ledger, actions: list[Action]) -> list[Verdict]:
     return [each.verdict for each in plan(actions, ledger.snapshot(), POLICIES, AS_OF)]
+
+
+def test_what_is_past_its_term_says_nothing_more_and_stays_settled(
+    ledger: Ledger, rejected: list[Action], action: Any
+) -> None:
+    later = AS_OF + timedelta(days=1)
+    ledger.enqueue([action(9)], AS_OF)
+    assert expire(ledger, AS_OF, later) == 0
+    assert expire(ledger, later, later) == len(rejected)
+    known = ledger.snapshot()
+    assert {known[each.action_id].state for each in rejected} == {State.DROPPED}
+    assert known[action(9).action_id].state == State.PLANNED
+    assert verdicts(ledger, rejected) == [Verdict.BLOCKED] * len(rejected)
 
 
 def test_dead_letters_keep_the_vendors_words_and_a_person_decides(ledger: Ledger, rejected: list[Action]) -> None:
