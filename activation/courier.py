@@ -1,5 +1,8 @@
 """One destination's queue, worked off: the loop of claim, commit the intent, send, commit the outcome.
 
+What goes out comes from the ledger's queue and from the supply of what no ledger has heard of, whichever is more
+urgent; of the latter the intent is the first trace in the ledger.
+
 Up to `concurrency` requests are out at a time. The courier's own thread is the only one that touches the ledger; in one
 transaction it records what came back and commits the intents of what goes out next, so at most the requests in flight
 can be repeated after a crash, and a durable commit is shared by all of them.
@@ -7,6 +10,7 @@ can be repeated after a crash, and a durable commit is shared by all of them.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from dataclasses import replace
 from datetime import UTC
@@ -23,11 +27,13 @@ if TYPE_CHECKING:
     import random
     import threading
     from collections.abc import Callable
+    from datetime import datetime
 
     from activation.deliver import Allowance, Budget, Checks
     from activation.destinations import Destination
     from activation.ledger import Ledger
     from activation.pacing import Time
+    from activation.supply import Supply
 
 
 LOOK_AGAIN_SECONDS = 2.0
@@ -50,6 +56,7 @@ class Courier:
         interrupted: threading.Event,
         checks: Checks,
         on_progress: Callable[[str, State], None] | None,
+        supply: Supply,
     ) -> None:
         self._destination = destination
         self._ledger = ledger
@@ -61,6 +68,7 @@ class Courier:
         self._interrupted = interrupted
         self._checks = checks
         self._on_progress = on_progress
+        self._supply = supply
         self._deadline = time.monotonic() + budget.seconds
         self._tally = Tally(destination.name)
         self._in_hand: deque[Claimed] = deque()  # claimed, not sent yet
@@ -78,6 +86,7 @@ class Courier:
             while True:
                 is_over = self._interrupted.is_set() or bool(self._tally.stopped)
                 is_over = is_over or self._time.monotonic() > self._deadline
+                self._supply.fill(0 if is_over else self._most)
                 requests, wait = self._step(back, goes_on=not is_over)
                 back = []
                 self._tally.requests += len(requests)
@@ -147,9 +156,16 @@ class Courier:
         free = min(most - out, int(pace.tokens + 1e-9))
         return max(free, 0), 0.0 if free > 0 else (1.0 - pace.tokens) / self._destination.rate.per_second
 
+    @property
+    def _most(self) -> int:
+        """How many deliveries may leave at once."""
+        return self._destination.concurrency * self._destination.batch_size
+
     def _until_next(self, step: Step, wall: float) -> float | None:
         if self._allowance.is_used_up:
             return None
+        if not self._supply.is_empty:
+            return 0.0
         due = step.next_due(wall)
         return None if due is None else max(due - wall, 0.0)
 
@@ -159,31 +175,66 @@ class Courier:
             self._in_hand = deque(self._still_right(list(self._in_hand), settled))
             self._halves = deque([kept for half in self._halves if (kept := self._still_right(half, settled))])
         self._looked_at = wall
+        claimed: set[int] = set()
+        new_from = sys.maxsize  # the number from which on rows are still to be written
         missing = free * self._destination.batch_size - len(self._in_hand)
         if missing > 0 and len(self._halves) < free:
-            allowed = self._allowance.take(missing)
-            claimed = step.claim(allowed, wall) if allowed else []
-            self._allowance.give_back(allowed - len(claimed))
-            self._in_hand.extend(self._still_right(claimed, settled))
-            fresh = {item.seq for item in claimed}
-        else:
-            fresh = set()
+            claimed, new_from = self._claim(step, missing, settled, wall)
         requests: list[Request] = []
         while len(requests) < free and (self._halves or self._in_hand):
             if self._halves:
                 requests.append(Request(self._halves.popleft(), is_send=True))
             else:
                 requests.append(self._batch())
-        sent = [item.seq for request in requests if request.is_send for item in request.items]
-        unsent = fresh.difference(sent)
+        unwritten = [item.action for item in self._in_hand if item.seq >= new_from]
+        if unwritten:  # what did not fit leaves no trace
+            self._in_hand = deque([item for item in self._in_hand if item.seq < new_from])
+            self._supply.put_back(unwritten)
+            self._allowance.give_back(len(unwritten))
+        return self._intend(step, requests, claimed, new_from, wall)
+
+    def _claim(self, step: Step, most: int, settled: Settled, wall: float) -> tuple[set[int], int]:
+        """Take the most urgent of queue and supply into hand: the numbers of the first, and where the others begin."""
+        allowed = self._allowance.take(most)
+        queued = step.claim(allowed, wall) if allowed else []
+        ahead = self._supply.ahead(allowed)
+        self._supply.drop(len(ahead))
+        new = step.unheard_of(ahead)
+        new_from = new[0].seq if new else sys.maxsize
+        chosen = queued or new
+        if queued and new:
+            chosen = sorted([*queued, *new], key=_urgency)
+            self._supply.put_back([item.action for item in chosen[allowed:] if item.seq >= new_from])
+            del chosen[allowed:]
+        self._allowance.give_back(allowed - len(chosen))
+        kept = self._still_right(chosen, settled)
+        if len(kept) < len(chosen):
+            wanted = {item.seq for item in kept}
+            refused = [item for item in chosen if item.seq >= new_from and item.seq not in wanted]
+            if refused:
+                step.note(refused, self._time.now())
+        self._in_hand.extend(kept)
+        return {item.seq for item in chosen if item.seq < new_from}, new_from
+
+    def _intend(
+        self, step: Step, requests: list[Request], claimed: set[int], new_from: int, wall: float
+    ) -> list[Request]:
+        """Note that these leave, and hold what was claimed and does not; without those that are not ours any more."""
+        sent = [item for request in requests if request.is_send for item in request.items]
+        new = [item for item in sent if item.seq >= new_from]
+        old = [item.seq for item in sent if item.seq < new_from] if len(new) < len(sent) else []
+        if new:
+            step.begin(new, self._time.now(), wall)
+        unsent = claimed.difference(old)
         if unsent:
             step.hold(sorted(unsent), wall)
-        if sent:
-            mine = step.intend(sent, self._time.now(), wall, fresh)
-            if len(mine) < len(sent):  # a lease was lost: somebody took this worker for dead
+        if old:
+            mine = step.intend(old, self._time.now(), wall, claimed)
+            if len(mine) < len(old):  # a lease was lost: somebody took this worker for dead
+                lost = set(old).difference(mine)
                 for request in requests:
                     if request.is_send:
-                        request.items = [item for item in request.items if item.seq in mine]
+                        request.items = [item for item in request.items if item.seq not in lost]
                 requests = [request for request in requests if request.items]
         return requests
 
@@ -252,8 +303,11 @@ class Courier:
     # The end
 
     def _close(self, back: list[Request]) -> None:
-        """Record what is still to be recorded, give back what was not sent, and count what is left."""
+        """Record what is still to be recorded, queue or give back what was not sent, and count what is left."""
         settled = Settled()
+        if not self._interrupted.is_set():
+            for actions in self._supply.rest():
+                self._ledger.enqueue(actions, self._time.now(), self._plan_id, queue=self._plan_id)
         with self._ledger.step(self._destination.name, self._worker, self._plan_id) as step:
             wall = self._wall()
             pace = step.pace(self._destination.rate, wall)
@@ -294,3 +348,7 @@ class Courier:
 
     def _wall(self) -> float:
         return self._time.wall().replace(tzinfo=UTC).timestamp()
+
+
+def _urgency(item: Claimed) -> tuple[int, datetime, str]:
+    return item.action.priority, item.action.occurred_at, item.action.action_id

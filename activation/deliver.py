@@ -1,4 +1,4 @@
-"""Send what the plan says: enqueue it in the ledger, then one courier per destination works off its queue.
+"""Send what the plan says: one courier per destination works off its queue in the ledger, and what is fresh.
 
 A slow or dead destination does not hold up the others. Several processes may work on the same ledger: what one holds
 the others do not see, and the pace of each destination is shared. Nothing is dropped: what is not done within a run's
@@ -13,20 +13,21 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event, Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from activation.courier import Courier
 from activation.destinations import Basics
 from activation.pacing import Breaker, Retry, Time
 from activation.plan import SENT_VERDICTS, Delivery, Verdict
+from activation.supply import Supply
 from activation.tables import own_name
 from activation.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from activation.actions import Action, State
-    from activation.desired import Fresh
     from activation.destinations import Destination, Destinations
     from activation.ledger import Ledger
     from activation.pacing import Window
@@ -130,20 +131,12 @@ def stage(
         )
 
 
-def stage_fresh(fresh: Fresh, destinations: Destinations, ledger: Ledger, time: Time, plan_id: str, queue: str) -> None:
-    """The same for what the ledger never heard of; what has to arrive in an order is looked at one by one."""
-    in_order = {name for name, _ in fresh.counts() if not _takes_any_order(destinations[name])}
-    if not in_order:
-        ledger.enqueue_fresh(fresh.rows, time.now(), plan_id, queue)
-        return
-    stage([Delivery(each, Verdict.NEW) for each in fresh.actions()], destinations, ledger, time, plan_id, queue)
-
-
-def _takes_any_order(destination: Destination) -> bool:
+def takes_any_order(destination: Destination) -> bool:
+    """Whether nothing that goes there has to arrive before something else."""
     return getattr(type(destination), "order_key", None) is Basics.order_key
 
 
-def work(
+def work(  # noqa: PLR0913 - what a run is made of
     plan_id: str,
     destinations: Destinations,
     ledger: Ledger,
@@ -153,13 +146,17 @@ def work(
     rng: random.Random | None = None,
     on_progress: Callable[[str, State], None] | None = None,
     checks: Checks | None = None,
+    fresh: Mapping[str, Iterator[list[Action]]] = MappingProxyType({}),
 ) -> list[Tally]:
     """Work off what is queued under this plan, together with whoever else does.
+
+    `fresh` is what the ledger never heard of, by destination and the most urgent first. What of it is not begun within
+    the budget is queued at the end.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: if the ledger cannot be written. Sending stops there; nothing is lost.
     """
-    names = sorted(ledger.waits_for_a_hand(plan_id))
+    names = sorted({*ledger.waits_for_a_hand(plan_id), *fresh})
     if not names:
         return []
     seed = (rng or random.SystemRandom()).getrandbits(64)
@@ -180,6 +177,7 @@ def work(
                 interrupted=interrupted,
                 checks=checks or Checks(),
                 on_progress=on_progress,
+                supply=Supply(fresh.get(name, iter(()))),
             )
             futures.append(pool.submit(courier.run))
         try:

@@ -1,4 +1,4 @@
-"""How an action that is wanted gets into the ledger: many at once, and as they are.
+"""How an action that is wanted gets into the ledger: to wait for its turn, or as what is sent in this very moment.
 
 What SQLAlchemy does to the parameters of every row costs more than all the rest, so in SQLite the rows go straight to
 the driver. A server is asked once for all of them: there every question costs a round trip.
@@ -17,7 +17,7 @@ from activation.prepared import any_of, as_text
 from activation.tables import deliveries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from activation.actions import Action
@@ -31,11 +31,8 @@ COLUMNS = (
 RENEWED = (
     "expires_at", "priority", "payload", "payload_hash", "plan_id", "queued", "tries", "is_wanted", "order_key",
 )  # fmt: skip
-
-
-# of an action that nobody knew the rest is the same for all
-OWN = (*COLUMNS[:9], "payload", "payload_hash")
-SHARED = ("first_planned_at", "updated_at", "plan_id", "queued")
+# of an action that nobody heard of these are its own, in the order of Action; the rest is the same for all
+OWN = ("seq", *COLUMNS[:9], "payload", "payload_hash")
 
 
 def rows_of(
@@ -75,15 +72,7 @@ class Enqueueing:
         else:
             insert = sqlite.insert(deliveries).values({name: sa.bindparam(name) for name in COLUMNS})
         self._statement = _renewing(insert, is_changed=is_changed)
-        self._text, self._fresh = "", ""
-        if dialect.name != "postgresql":
-            self._text = _in_order(self._statement, dialect, COLUMNS)
-            rest = {"state": "'planned'", "tries": "0", "is_wanted": "1", "order_key": "null"}
-            rest.update({name: f"@{name}@" for name in SHARED})
-            values: dict[str, Any] = {name: sa.bindparam(name) for name in OWN}
-            values.update({name: sa.literal_column(text) for name, text in rest.items()})
-            shared = _renewing(sqlite.insert(deliveries).values(values), is_changed=is_changed)
-            self._fresh = _in_order(shared, dialect, OWN)
+        self._text = "" if dialect.name == "postgresql" else _in_order(self._statement, dialect, COLUMNS)
 
     def run(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Note these rows."""
@@ -93,20 +82,38 @@ class Enqueueing:
             document = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows]).decode()
             connection.execute(self._statement, {"rows": document})
 
-    def run_fresh(
-        self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]], now: datetime, plan_id: str, queued: str
-    ) -> None:
-        """Note rows of OWN that nobody is known to have heard of; they have no order."""
-        when = as_text(now)
-        if not self._text:
-            shared = (when, when, plan_id, queued, 0, True, None)
-            self.run(connection, [(*row[:9], "planned", *row[9:11], *shared) for row in rows])
-            return
-        text = self._fresh
-        # a value that is the same for all is written once: handing it over with every row costs more than its storage
-        for name, value in zip(SHARED, (when, when, plan_id, queued), strict=True):
-            text = text.replace(f"@{name}@", "'{}'".format(value.replace("'", "''")))
-        connection.exec_driver_sql(text, list(rows))
+
+def write(
+    connection: sa.Connection, numbers: Sequence[int], actions: Sequence[Action], shared: Mapping[str, Any]
+) -> None:
+    """Write actions nobody heard of into the rows with these numbers; `shared` is what all have in common, by column.
+
+    So one that is sent at once is written once, and not first planned, read again and only then intended.
+    """
+    columns: list[Sequence[Any]] = list(zip(*actions, strict=True))
+    for place in (6, 7):  # times, of which many are the same
+        written = {moment: moment and as_text(moment) for moment in set(columns[place])}
+        columns[place] = [written[moment] for moment in columns[place]]
+    rows = list(zip(numbers, *columns, strict=True))
+    if connection.dialect.name != "postgresql":
+        # what is the same for all is written once: handing it over with every row costs more than its storage
+        places, values = ", ".join("?" * len(OWN)), ", ".join(map(_literal, shared.values()))
+        text = f"insert into deliveries ({', '.join([*OWN, *shared])}) values ({places}, {values})"
+        connection.exec_driver_sql(text, rows)
+        return
+    several = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON))
+    named = several.table_valued(*[sa.column(name, deliveries.c[name].type) for name in OWN])
+    same = [sa.bindparam(f"all_{name}", value, type_=deliveries.c[name].type) for name, value in shared.items()]
+    chosen = sa.select(*named.render_derived(with_types=True).c, *same)
+    document = orjson.dumps([dict(zip(OWN, row, strict=True)) for row in rows]).decode()
+    connection.execute(deliveries.insert().from_select([*OWN, *shared], chosen), {"rows": document})
+
+
+def _literal(value: Any) -> str:
+    """A value as it stands in SQLite's text."""
+    if isinstance(value, int | float):
+        return repr(value)
+    return "'{}'".format(str(as_text(value)).replace("'", "''"))
 
 
 def _in_order(statement: Any, dialect: sa.Dialect, columns: Sequence[str]) -> str:

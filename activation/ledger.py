@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from activation.actions import Action, Outcome, State
-from activation.enqueue import OWN, Enqueueing, rows_of
+from activation.enqueue import Enqueueing, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
-from activation.tables import attempts, deliveries, engine_for, is_gone, listed, metadata, one_of, openings
+from activation.tables import IN_DOUBT, attempts, deliveries, engine_for, is_gone, listed, metadata, one_of, openings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -99,7 +99,7 @@ class Ledger:
 
     def unresolved(self) -> dict[str, Entry]:
         """What was sent and may have arrived."""
-        query = sa.select(deliveries).where(deliveries.c.state.in_([State.SENDING, State.UNKNOWN]))
+        query = sa.select(deliveries).where(IN_DOUBT, deliveries.c.state.in_([State.SENDING, State.UNKNOWN]))
         with self.reading() as connection:
             return {row.action_id: entry_of(row) for row in connection.execute(query)}
 
@@ -110,10 +110,8 @@ class Ledger:
         with them.
         """
         known = deliveries.c
-        place = sa.tuple_(known.acknowledged_at, known.action_id)
-        there = sa.select(known.acknowledged_at, known.action_id).where(
-            known.state == sa.literal_column("'acknowledged'")
-        )
+        place = sa.tuple_(known.acknowledged_at, known.seq)
+        there = sa.select(known.acknowledged_at, known.seq).where(known.state == sa.literal_column("'acknowledged'"))
         line = known.payload_hash + sa.literal_column("'\t'") + known.action_id
         lines = sa.select(sa.func.aggregate_strings(line, "\n")).where(
             known.state == sa.literal_column("'acknowledged'")
@@ -175,11 +173,6 @@ class Ledger:
             with self.transaction() as connection:
                 self._enqueueing[is_changed].run(connection, rows)
 
-    def enqueue_fresh(self, rows: Sequence[tuple[Any, ...]], now: datetime, plan_id: str, queue: str) -> None:
-        """The same for actions as `desired.Fresh` has them, to be sent in any order."""
-        with self.transaction() as connection:
-            self._enqueueing[False].run_fresh(connection, [row[: len(OWN)] for row in rows], now, plan_id, queue)
-
     def open_queue(self, queue: str, plan_id: str, blocked: Collection[str] = ()) -> None:
         """Let the workers of a plan have what was enqueued there, except the blocked actions."""
         wall = time.time()
@@ -224,14 +217,14 @@ class Ledger:
         wall = time.time() if wall is None else wall
         held = deliveries.c
         with self.reading() as connection:  # most often there is nothing, and looking takes no lock
-            query = sa.select(held.lease, sa.func.max(held.lease_until)).where(held.lease.is_not(None))
+            query = sa.select(held.lease, sa.func.max(held.lease_until)).where(IN_DOUBT, held.lease.is_not(None))
             leases = connection.execute(query.group_by(held.lease)).all()
-            orphan = held.lease.is_(None) & (held.state == State.SENDING)
+            orphan = IN_DOUBT & held.lease.is_(None) & (held.state == State.SENDING)
             orphans = connection.execute(sa.select(sa.func.count()).where(orphan)).scalar()
         dead = [str(each[0]) for each in leases if is_gone(str(each[0])) or float(each[1] or 0.0) < wall]
         if not dead and not orphans:
             return 0
-        lost = held.lease.in_(dead) | orphan
+        lost = IN_DOUBT & (held.lease.in_(dead) | orphan)
         with self.transaction() as connection:
             stuck = connection.execute(sa.select(deliveries).where(lost & (held.state == State.SENDING))).all()
             if stuck:

@@ -19,11 +19,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, Action, Outcome, State
+from activation.enqueue import write
 from activation.prepared import Prepared, any_of
 from activation.tables import attempts, deliveries, listed, one_of, openings, pace, pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from activation.pacing import Rate
 
@@ -140,6 +141,9 @@ _FIND = Prepared(
     .order_by(_known.priority, _known.occurred_at, _known.action_id)
     .limit(sa.bindparam("most"))
 )
+_KNOWN = Prepared(sa.select(_known.action_id).where(one_of(_known.action_id, "ids")))
+_LAST = sa.select(sa.func.coalesce(sa.func.max(_known.seq), 0))
+_DRAWN = "select nextval(pg_get_serial_sequence('deliveries', 'seq')) from generate_series(1, %s)"
 _NUMBERS = sa.select(_known.action_id, _known.seq).where(one_of(_known.action_id, "ids"))
 _HOLD = Many(sa.update(deliveries).values(lease=sa.bindparam("worker"), lease_until=sa.bindparam("until"), queued=None))
 _IS_DUE = sa.select(_known.action_id).where(_IS_FREE, _known.due <= sa.bindparam("wall")).limit(1)
@@ -354,6 +358,43 @@ class Step:
         """Per state, what this plan still has queued at this destination."""
         here = {"plan_id": self._plan_id, "here": self._destination}
         return {str(row[0]): int(row[1]) for row in self._connection.execute(_LEFT, here)}
+
+    # What is in no ledger yet
+
+    def unheard_of(self, actions: Sequence[Action]) -> list[Claimed]:
+        """Those that the ledger has not heard of, as claimed, with the numbers that their rows will have.
+
+        They are this worker's if this very transaction begins them.
+        """
+        if not actions:
+            return []
+        ids = {"ids": listed([action.action_id for action in actions])}
+        known = {action_id for (action_id,) in _KNOWN.rows(self._connection, ids)}
+        new = [action for action in actions if action.action_id not in known] if known else actions
+        numbers: Iterable[int]
+        if self._connection.dialect.name == "sqlite":
+            last = int(self._connection.execute(_LAST).scalar() or 0)
+            numbers = range(last + 1, last + 1 + len(new))
+        else:
+            drawn = self._connection.exec_driver_sql(_DRAWN, (len(new),))
+            numbers = sorted(drawn.scalars())
+        return [
+            tuple.__new__(Claimed, (action, seq, False, True, 0, 0, None))
+            for action, seq in zip(new, numbers, strict=True)
+        ]
+
+    def begin(self, new: Sequence[Claimed], now: datetime, wall: float) -> None:
+        """Note that these, of which nobody heard before, are about to be sent."""
+        values = {"plan_id": self._plan_id, "lease": self._worker, "lease_until": wall + LEASE_SECONDS}
+        self._write(new, now, state=State.SENDING, attempt_count=1, tries=1, started_at=now, first_tried=wall, **values)
+
+    def note(self, new: Sequence[Claimed], now: datetime) -> None:
+        """Note that these, of which nobody heard before, were wanted; nobody is to send them."""
+        self._write(new, now, state=State.PLANNED)
+
+    def _write(self, new: Sequence[Claimed], now: datetime, **values: Any) -> None:
+        shared = {"first_planned_at": now, "updated_at": now, "is_wanted": True, **values}
+        write(self._connection, [item.seq for item in new], [item.action for item in new], shared)
 
     # Attempts
 

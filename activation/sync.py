@@ -1,6 +1,8 @@
 """A whole sync: compare what is desired with the ledger, look at the blast radius, and only then let the couriers work.
 
-Everything streams: what did not change is counted where it lies, what is to be sent goes to the ledger chunk by chunk.
+Everything streams. What did not change is counted where it lies, and so is what the ledger never heard of: it is read
+when it goes out, and its first trace in the ledger is the intent to send it. What has a history goes through the
+ledger's queue.
 """
 
 from __future__ import annotations
@@ -8,20 +10,23 @@ from __future__ import annotations
 import json
 import secrets
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import md5, sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from activation.deliver import stage, stage_fresh
-from activation.desired import Fresh
+from activation.deliver import stage, takes_any_order
 from activation.pacing import estimate
-from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan, unique
+from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from activation.actions import Action
+    from activation.compared import Compared
     from activation.desired import Published
     from activation.destinations import Destinations
     from activation.ledger import Ledger
@@ -61,7 +66,7 @@ class Guards:
 
 @dataclass(slots=True)
 class Outlook:
-    """What a sync would do, in numbers."""
+    """What a sync would do, in numbers; and where it may do it, by destination what is fresh and may go out."""
 
     plan_id: str
     version: str
@@ -70,6 +75,7 @@ class Outlook:
     to_send: Counter[tuple[str, str]] = field(default_factory=Counter)  # destination, action
     trips: dict[str, str] = field(default_factory=dict)
     digest: int = 0
+    fresh: dict[str, Iterator[list[Action]]] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -83,24 +89,18 @@ class Outlook:
             self.counts[destination, action, str(verdict), reason] += number
             if verdict in SENT_VERDICTS:
                 self.to_send[destination, action] += number
-        self._say(
-            [
-                said(action.action_id, verdict, action.payload_hash)
-                for action, verdict, *_ in deliveries
-                if verdict in SENT_VERDICTS
-            ]
-        )
+        sent = [each for each in deliveries if each.is_sent]
+        self._say(sum(said(each.action.action_id, each.verdict, each.action.payload_hash) for each in sent))
 
-    def add_fresh(self, fresh: Fresh) -> None:
-        """Count these, all of which are new."""
-        for (destination, action), number in fresh.counts().items():
-            self.counts[destination, action, str(Verdict.NEW), ""] += number
-            self.to_send[destination, action] += number
-        self._say([row[-1] for row in fresh.rows])
+    def add_fresh(self, destination: str, action: str, number: int, digest: int) -> None:
+        """Count so many, all of which are new; what is said of each of them adds up to this."""
+        self.counts[destination, action, str(Verdict.NEW), ""] += number
+        self.to_send[destination, action] += number
+        self._say(digest)
 
-    def _say(self, numbers: Sequence[int]) -> None:
+    def _say(self, number: int) -> None:
         # a sum does not depend on the order in which the rows came
-        self.digest = (self.digest + sum(numbers)) % 2**64
+        self.digest = (self.digest + number) % 2**64
 
     def per_action(self) -> dict[str, int]:
         """What would be sent, by action."""
@@ -145,65 +145,30 @@ def look_ahead(
     as_of: datetime,
     *,
     only: Collection[str] = (),
-    on_planned: Callable[[list[Delivery], Mapping[str, Entry]], None] = lambda _planned, _known: None,
-    on_fresh: Callable[[Fresh], None] | None = None,
+    on_planned: Callable[[list[Delivery], Mapping[str, Entry]], None] | None = None,
 ) -> Outlook:
     """Plan without changing anything; `on_planned` is told each chunk, with what the ledger knows about it.
 
-    `only` names destinations; none means all. `on_fresh` is told what the ledger knows nothing about, if it is there;
-    if not, `on_planned` is.
+    `only` names destinations; none means all.
 
     Raises:
         desired.DesiredError: if the published file cannot be read.
         ValueError: if two desired actions share an id.
     """
     outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of)
-    unresolved = ledger.unresolved()
-    once = [each for each, policy in policies.items() if not policy.resends_changes]
-    # nothing speaks against what goes there but its age and what the ledger knows
-    welcome = [
-        each
-        for each, policy in policies.items()
-        if policy.live and policy.customers is None and (not only or each in only)
-    ]
-    seen: set[str] = set()
-
-    def take(deliveries: list[Delivery], known: Mapping[str, Entry]) -> None:
-        chosen = [each for each in deliveries if not only or each.action.destination in only]
-        outlook.add(chosen)
-        on_planned(chosen, known)
-
-    def take_fresh(fresh: Fresh) -> list[Action]:
-        """Those of them that the ledger knows all the same, though not as delivered."""
-        ids = [row[0] for row in fresh.rows]
-        unique(ids)
-        heard_of = ledger.known(ids)
-        new = fresh.without(heard_of) if heard_of else fresh
-        outlook.add_fresh(new)
-        if on_fresh is not None and new.rows:
-            on_fresh(new)
-        elif new.rows:
-            on_planned([Delivery(each, Verdict.NEW) for each in new.actions()], {})
-        return Fresh([row for row in fresh.rows if row[0] in heard_of]).actions() if heard_of else []
-
-    for found in published.changed(ledger.delivered(), once, welcome, as_of):
-        chunk = take_fresh(found) if isinstance(found, Fresh) else found
-        if not chunk:
-            continue
-        known = ledger.entries([action.action_id for action in chunk])
-        seen.update(unresolved.keys() & {action.action_id for action in chunk})
-        take(plan(chunk, known, policies, as_of), known)
-    # what was sent, has an unknown outcome and is not desired any more: whether it arrived must be known
-    abandoned = {key: entry for key, entry in unresolved.items() if key not in seen}
-    take(plan([], abandoned, policies, as_of), abandoned)
-    for (destination, action), number in published.unchanged.items():
-        if not only or destination in only:
-            said = (destination, action, str(Verdict.UNCHANGED), "Delivered before, with this payload.")
-            outlook.counts[said] += number
+    with _compared(published, ledger, policies, as_of, only) as compared:
+        for planned, known in _planned(compared, outlook, ledger, policies, as_of, only):
+            if on_planned is not None:
+                on_planned(planned, known)
+        if on_planned is not None:
+            for destination in sorted({each[0] for each in compared.counts()}):
+                for actions in compared.fresh(destination):
+                    on_planned([Delivery(action, Verdict.NEW) for action in actions], {})
     outlook.trips = guards.trips(outlook.per_action(), published.customers())
     return outlook
 
 
+@contextmanager
 def prepare(  # noqa: PLR0913 - what a sync is made of
     published: Published,
     ledger: Ledger,
@@ -216,38 +181,88 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
     only: Collection[str] = (),
     is_forced: bool = False,
     expected: str | None = None,
-) -> Outlook:
-    """Plan, and open for work what may go out. `expected` is the fingerprint of a plan that a person has seen.
+) -> Iterator[Outlook]:
+    """Plan, and open for work what may go out, as long as this lasts; hand `fresh` over to `deliver.work`.
+
+    `expected` is the fingerprint of a plan that a person has seen.
 
     Raises:
+        desired.DesiredError: if the published file cannot be read.
         PlanChangedError: if this plan is another one. Nothing is opened then.
+        ValueError: if two desired actions share an id.
     """
-    plan_id = _name(published, policies, guards, as_of, only)
+    outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of)
     # a queue of its own, so that nobody works on this plan before the whole of it has been looked at
-    queue = f"{plan_id}/{secrets.token_hex(4)}"
+    queue = f"{outlook.plan_id}/{secrets.token_hex(4)}"
+    in_order = [name for name, each in destinations.items() if not takes_any_order(each)]
+    with _compared(published, ledger, policies, as_of, only, in_order) as compared:
+        for planned, _ in _planned(compared, outlook, ledger, policies, as_of, only):
+            stage(planned, destinations, ledger, time, outlook.plan_id, queue)
+        outlook.trips = guards.trips(outlook.per_action(), published.customers())
+        if expected is not None and expected != outlook.fingerprint:
+            raise PlanChangedError(
+                "The plan has changed since the file was written (data, configuration or deliveries): nothing was sent."
+                " Look at `lifecycle plan` again."
+            )
+        blocked = set() if is_forced else set(outlook.trips)
+        if "" not in blocked:
+            ledger.open_queue(queue, outlook.plan_id, blocked)
+            welcome = {name for name, action, *_ in compared.counts() if action not in blocked}
+            outlook.fresh = {name: compared.fresh(name, blocked) for name in sorted(welcome)}
+        yield outlook
 
-    def enqueue(deliveries: list[Delivery], _known: Mapping[str, Entry]) -> None:
-        stage(deliveries, destinations, ledger, time, plan_id, queue)
 
-    def enqueue_fresh(fresh: Fresh) -> None:
-        stage_fresh(fresh, destinations, ledger, time, plan_id, queue)
+def _compared(
+    published: Published,
+    ledger: Ledger,
+    policies: Mapping[str, Policy],
+    as_of: datetime,
+    only: Collection[str],
+    in_order: Collection[str] = (),
+) -> AbstractContextManager[Compared]:
+    """What is desired against the ledger; what has to arrive `in_order` is never fresh, but looked at one by one."""
+    once = [each for each, policy in policies.items() if not policy.resends_changes]
+    # nothing speaks against what goes there but its age and what the ledger knows
+    welcome = [
+        each
+        for each, policy in policies.items()
+        if policy.live and policy.customers is None and (not only or each in only) and each not in in_order
+    ]
+    return published.compared(ledger.delivered(), once, welcome, as_of)
 
-    outlook = look_ahead(
-        published, ledger, policies, guards, as_of, only=only, on_planned=enqueue, on_fresh=enqueue_fresh
-    )
-    if expected is not None and expected != outlook.fingerprint:
-        raise PlanChangedError(
-            "The plan has changed since the file was written (data, configuration or deliveries): nothing was sent."
-            " Look at `lifecycle plan` again."
-        )
-    blocked = set() if is_forced else set(outlook.trips)
-    if "" not in blocked:
-        ledger.open_queue(queue, plan_id, blocked)
-    return outlook
+
+def _planned(
+    compared: Compared,
+    outlook: Outlook,
+    ledger: Ledger,
+    policies: Mapping[str, Policy],
+    as_of: datetime,
+    only: Collection[str],
+) -> Iterator[tuple[list[Delivery], Mapping[str, Entry]]]:
+    """Count everything that is desired; of what is not fresh, the deliveries and what the ledger knows of them."""
+    for ids in compared.fresh_ids():
+        if known_ones := ledger.known(ids):
+            compared.are_known(sorted(known_ones))
+    for destination, action, number, digest in compared.counts():
+        outlook.add_fresh(destination, action, number, digest)
+    for (destination, action), number in compared.unchanged().items():
+        if not only or destination in only:
+            unchanged = (destination, action, str(Verdict.UNCHANGED), "Delivered before, with this payload.")
+            outlook.counts[unchanged] += number
+    abandoned = ledger.unresolved()
+    # at last what was sent, has an unknown outcome and is not desired any more: whether it arrived must be known
+    for chunk in chain(compared.others(), [[]]):
+        known = ledger.entries([action.action_id for action in chunk]) if chunk else abandoned
+        for wanted in chunk:
+            abandoned.pop(wanted.action_id, None)
+        deliveries = plan(chunk, known, policies, as_of)
+        chosen = [each for each in deliveries if not only or each.action.destination in only]
+        outlook.add(chosen)
+        yield chosen, known
 
 
 def said(action_id: str, verdict: Verdict, payload_hash: str) -> int:
-    """What a plan says about one action, as a number; DuckDB computes the same, see `desired.FRESH_ROW`."""
+    """What a plan says about one action, as a number; DuckDB computes the same, see `Compared.counts`."""
     digest = md5(f"{action_id}{verdict}{payload_hash}".encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[8:], "little")
 

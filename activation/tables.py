@@ -12,6 +12,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from activation.actions import State
+from activation.prepared import any_of
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -68,19 +71,17 @@ sa.Index(
 )
 # What was delivered is compared with every plan, and reading it must not mean reading payloads:
 sa.Index(
-    "deliveries_delivered",
+    "deliveries_done",
     deliveries.c.acknowledged_at,
+    deliveries.c.seq,
     deliveries.c.action_id,
     deliveries.c.payload_hash,
     sqlite_where=deliveries.c.state == "acknowledged",
     postgresql_where=deliveries.c.state == "acknowledged",
 )
-sa.Index(
-    "deliveries_leased",
-    deliveries.c.lease,
-    sqlite_where=deliveries.c.lease.is_not(None),
-    postgresql_where=deliveries.c.lease.is_not(None),
-)
+# What somebody holds, or nobody can vouch for, is looked for at every start:
+IN_DOUBT = deliveries.c.lease.is_not(None) | any_of(deliveries.c.state, (State.SENDING, State.UNKNOWN))
+sa.Index("deliveries_in_doubt", deliveries.c.lease, sqlite_where=IN_DOUBT, postgresql_where=IN_DOUBT)
 sa.Index(
     "deliveries_in_order",
     deliveries.c.destination,

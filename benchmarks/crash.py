@@ -25,24 +25,22 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from activation.deliver import Budget, deliver
+from activation.deliver import Budget, work
+from activation.desired import Published
 from activation.ledger import Ledger
 from activation.pacing import Rate, Retry, RunTime
-from activation.plan import Policy, plan
+from activation.plan import Policy
+from activation.sync import Guards, prepare
 from benchmarks.figures import Figure, main
 from benchmarks.peer import Drt, Sinks, received
-from benchmarks.vendors import AS_OF, NAMES, actions_for, arrived, connect, vendors
+from benchmarks.vendors import AS_OF, NAMES, actions_for, arrived, connect, publish_actions, vendors
 from sandbox.limits import Limits
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from activation.actions import Action
 
 LIVES_PER_RUN = 100  # then one goes through to the end, which takes as long as many that are killed early
 PEER_KILLS = 5
+WIDE = Guards(per_run=10**9, per_action=10**9, share=1.0)
 MOST_POINTS = 40  # a life ends at one of its first so many points
 
 
@@ -73,7 +71,7 @@ class Fuse:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def live(ledger_path: Path, url: str, wanted: Sequence[Action], at: int | None) -> None:
+def live(ledger_path: Path, url: str, wanted: Path, at: int | None) -> None:
     """One life: plan and deliver, dying on the way if told so."""
     run_time = RunTime(AS_OF)
     ledger = Ledger(ledger_path)
@@ -86,8 +84,9 @@ def live(ledger_path: Path, url: str, wanted: Sequence[Action], at: int | None) 
         destination.batch_size = min(destination.batch_size, 50)
     ledger.heal(run_time.now())
     policies = {name: Policy(live=True, resends_changes=each.resends_changes) for name, each in served.items()}
-    planned = plan(wanted, ledger.snapshot(), policies, AS_OF)
-    deliver(planned, served, ledger, run_time, Budget(300, Retry(base=0.01, cap=0.02, total_attempts=10_000)))
+    budget = Budget(300, Retry(base=0.01, cap=0.02, total_attempts=10_000))
+    with prepare(Published.newest(wanted), ledger, policies, WIDE, served, run_time, AS_OF) as outlook:
+        work(outlook.plan_id, served, ledger, run_time, budget, fresh=outlook.fresh)
     ledger.close()
 
 
@@ -122,7 +121,8 @@ def spend(kills: int, actions: int, seed: int = 1) -> Toll:
     try:
         while toll.kills < kills:
             with vendors(folder / "vendors", share, Limits.off()) as url:
-                wanted = [each for name in NAMES for each in actions_for(name, range(1, share + 1))]
+                wanted = folder / "lifecycle.duckdb"
+                publish_actions(wanted, [each for name in NAMES for each in actions_for(name, range(1, share + 1))])
                 _run(folder, url, wanted, kills, toll, chance)
                 toll.runs += 1
                 for found in arrived(folder / "vendors").values():
@@ -136,7 +136,7 @@ def spend(kills: int, actions: int, seed: int = 1) -> Toll:
     return toll
 
 
-def _run(folder: Path, url: str, wanted: Sequence[Action], kills: int, toll: Toll, chance: random.Random) -> None:
+def _run(folder: Path, url: str, wanted: Path, kills: int, toll: Toll, chance: random.Random) -> None:
     ledger_path = folder / "ledger.sqlite"
     lives = 0
     while True:

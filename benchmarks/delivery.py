@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activation.deliver import Budget, work
-from activation.desired import Fresh, Published
+from activation.desired import Published
 from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
 from activation.ledger import Ledger
@@ -58,8 +58,8 @@ def ours(folder: Path, destination: Destination, rows: int) -> Cost:
     started, cpu = time.perf_counter(), time.process_time()
     published = Published.newest(folder / "ours.duckdb")
     served = {destination.name: destination}
-    outlook = prepare(published, ledger, POLICIES, WIDE, served, run_time, AS_OF)
-    (tally,) = work(outlook.plan_id, served, ledger, run_time, Budget(3600))
+    with prepare(published, ledger, POLICIES, WIDE, served, run_time, AS_OF) as outlook:
+        (tally,) = work(outlook.plan_id, served, ledger, run_time, Budget(3600), fresh=outlook.fresh)
     cost = Cost(time.perf_counter() - started, time.process_time() - cpu)
     if tally.acknowledged != rows:
         raise RuntimeError(f"{tally.acknowledged} of {rows} arrived: {tally}")
@@ -173,8 +173,9 @@ def planning(folder: Path, rows: int) -> tuple[float, float, float]:
         publish(folder / "plan.duckdb", rows, "customerio")
         ledger = Ledger(folder / f"plan-{rows}.sqlite")
         published = Published.newest(folder / "plan.duckdb")
-        for chunk in published.changed([], welcome=["customerio"], as_of=AS_OF):  # what a delivery would have left
-            ledger.enqueue_fresh(chunk.rows if isinstance(chunk, Fresh) else [], AS_OF, "plan", "queue")
+        with published.compared([]) as compared:  # what a delivery would have left
+            for chunk in compared.others():
+                ledger.enqueue(chunk, AS_OF)
         with ledger.transaction() as connection:
             connection.exec_driver_sql(
                 "update deliveries set state = 'acknowledged', acknowledged_hash = payload_hash,"

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import pyarrow as pa
+
 from activation.actions import Action, canonical
 from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
@@ -19,7 +22,7 @@ from sandbox.detached import ensure_running, stop_running, store_path
 from sandbox.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from activation.destinations import Destination
@@ -111,6 +114,22 @@ def actions_for(destination: str, numbers: range) -> list[Action]:
         )
         for number in numbers
     ]
+
+
+def publish_actions(path: Path, actions: Sequence[Action]) -> None:
+    """A published file that wants these."""
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create schema marts; create schema activation")
+        connection.execute(f"create table marts.customer_lifecycle as select range as id from range({len(actions)})")
+        connection.execute(
+            "create table activation.act_all (action_id varchar, destination varchar, object varchar, action varchar,"
+            " customer_id varchar, occurrence_id varchar, occurred_at timestamp, expires_at timestamp,"
+            " priority integer, payload varchar)"
+        )
+        wanted = pa.Table.from_pylist([each._asdict() for each in actions])
+        connection.register("wanted", wanted)
+        connection.execute("insert into activation.act_all select * exclude (digest) from wanted")
 
 
 def arrived(data_dir: Path, since: int = 0) -> dict[str, dict[str, int]]:

@@ -207,19 +207,21 @@ def activate(
             if healed:
                 progress.note(f"{healed} deliveries of an earlier run have an unknown outcome and are resolved first")
             published = Published.newest(places.complete_file)
-            outlook = prepare(
+            with prepare(
                 published, ledger, policies(places, as_of), guards(), served, time, as_of,
                 only=only, is_forced=is_forced, expected=expected,
-            )  # fmt: skip
-            for sentence in outlook.trips.values():
-                progress.note(sentence + (" Overruled." if is_forced else ""))
-            if is_forced:
-                outlook.trips = {}
-            budget = Budget(seconds=float(settings.DELIVERY_SECONDS.read()), limit=limit)
-            checks = Checks(Recheck(places.complete_file, published).withdrawn, windows())
-            total = sum(outlook.to_send.values())
-            said = _counting(progress, total)
-            tallies = work(outlook.plan_id, served, ledger, time, budget, on_progress=said, checks=checks)
+            ) as outlook:  # fmt: skip
+                for sentence in outlook.trips.values():
+                    progress.note(sentence + (" Overruled." if is_forced else ""))
+                if is_forced:
+                    outlook.trips = {}
+                budget = Budget(seconds=float(settings.DELIVERY_SECONDS.read()), limit=limit)
+                checks = Checks(Recheck(places.complete_file, published).withdrawn, windows())
+                said = _counting(progress, sum(outlook.to_send.values()))
+                tallies = work(
+                    outlook.plan_id, served, ledger, time, budget,
+                    on_progress=said, checks=checks, fresh=outlook.fresh,
+                )  # fmt: skip
             sentences = alarms(tallies, health(ledger, clock_time.time()), thresholds())
     finally:
         ledger.close()

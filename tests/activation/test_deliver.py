@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from activation.actions import Action, Outcome, State
-from activation.deliver import Budget, deliver
+from activation.deliver import Budget, deliver, work
 from activation.errors import (
     BatchRejectedError,
     LimitedError,
@@ -297,3 +297,37 @@ def test_what_may_have_arrived_is_asked_about_even_where_it_is_claimed_together_
     assert sorted(destination.asked) == sorted(each.action_id for each in known)
     assert sorted(each for batch in destination.sent for each in batch) == sorted(each.action_id for each in new)
     assert tally.acknowledged == 6
+
+
+def test_what_the_ledger_never_heard_of_and_what_waits_in_it_leave_in_one_order(
+    ledger: Ledger, time: Any, rng: Any, action: Any
+) -> None:
+    """The most urgent first, wherever it is; what others are about is left to them; what is not begun is queued."""
+    made = [action(number, destination="scripted", priority=number) for number in range(1, 8)]
+    ids = [each.action_id for each in made]
+    desk = Scripted(lambda _, actions: [Outcome.acknowledged(each.action_id) for each in actions], batch_size=2)
+    ledger.enqueue([made[1], made[4]], time.now(), "plan", queue="plan")
+    ledger.enqueue([made[3]], time.now())  # another worker sends it in this moment
+    ledger.intend([made[3]], time.now())
+    ledger.open_queue("plan", "plan")
+    fresh = {"scripted": iter([[made[0], made[2]], [made[3], made[5], made[6]]])}
+    (tally,) = work("plan", {"scripted": desk}, ledger, time, Budget(60, limit=4), rng=rng, fresh=fresh)
+    assert desk.sent == [ids[:2], [ids[2], ids[4]]]
+    assert (tally.acknowledged, tally.left) == (4, 2)
+    work("plan", {"scripted": desk}, ledger, time, Budget(60), rng=rng)
+    assert desk.sent[2:] == [ids[5:]]
+
+
+def test_what_does_not_fit_into_a_request_leaves_no_trace_until_it_leaves(
+    ledger: Ledger, time: Any, rng: Any, action: Any
+) -> None:
+    made = [action(number, destination="scripted") for number in range(1, 7)]
+    known: list[int] = []
+
+    def answer(_: int, actions: Sequence[Action]) -> list[Outcome]:
+        known.append(len(ledger.snapshot()))
+        return [Outcome.acknowledged(each.action_id) for each in actions]
+
+    desk = Scripted(answer, batch_bytes=2 * len(made[0].payload))
+    work("plan", {"scripted": desk}, ledger, time, Budget(60), rng=rng, fresh={"scripted": iter([made])})
+    assert ([len(each) for each in desk.sent], known) == ([2, 2, 2], [2, 4, 6])

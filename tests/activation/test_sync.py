@@ -11,7 +11,7 @@ import pytest
 
 from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, Checks, work
-from activation.desired import DesiredError, Fresh, Published, Recheck, read_desired
+from activation.desired import DesiredError, Published, Recheck, read_desired
 from activation.destinations import Basics
 from activation.errors import LimitedError
 from activation.ledger import Ledger
@@ -86,10 +86,10 @@ def site(tmp_path: Path) -> Site:
 def sync(site: Site, ledger: Ledger, time: Any, rng: Any) -> Any:
     def go(desk: Desk, policies: Any = SETS, guards: Guards | None = None, **how: Any) -> Any:
         checks, limit = how.pop("checks", None), how.pop("limit", None)
-        served = {"desk": desk}
-        outlook = prepare(site.newest(), ledger, policies, guards or Guards(), served, time, AS_OF, **how)
-        budget = Budget(600, limit=limit)
-        return outlook, work(outlook.plan_id, served, ledger, time, budget, rng=rng, checks=checks)
+        served, budget = {"desk": desk}, Budget(600, limit=limit)
+        with prepare(site.newest(), ledger, policies, guards or Guards(), served, time, AS_OF, **how) as outlook:
+            fresh = outlook.fresh
+            return outlook, work(outlook.plan_id, served, ledger, time, budget, rng=rng, checks=checks, fresh=fresh)
 
     return go
 
@@ -140,13 +140,12 @@ def test_looking_ahead_changes_nothing_and_says_what_sync_will_do(site: Site, sy
 
 
 def test_a_plan_is_the_same_plan_whether_its_actions_were_ever_heard_of_or_not(
-    site: Site, sync: Any, ledger: Ledger, time: Any
+    site: Site, sync: Any, ledger: Ledger
 ) -> None:
     """What nobody heard of is not looked at one by one; a run that ended before its queue was opened is known."""
     site.publish("v1", {number: {"n": number} for number in range(1, 4)})
     at_first = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)
-    prepare(site.newest(), ledger, SETS, Guards(per_run=2), {"desk": Desk()}, time, AS_OF)
-    assert {entry.state for entry in ledger.snapshot().values()} == {State.PLANNED}
+    ledger.enqueue(read_desired(site.link)[:2], AS_OF, "plan", queue="never opened")
     again = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)
     assert (again.fingerprint, again.counts) == (at_first.fingerprint, at_first.counts)
     site.publish("v2", {number: {"n": number} for number in range(1, 6)})
@@ -166,12 +165,19 @@ def test_the_ledger_holds_the_same_of_an_action_whichever_way_it_came_there(site
             connection.exec_driver_sql("delete from deliveries")
         return [{name: value for name, value in row.items() if name != "seq"} for row in found]
 
-    for chunk in site.newest().changed([], welcome=["desk"]):
-        assert isinstance(chunk, Fresh)
-        ledger.enqueue_fresh(chunk.rows, AS_OF, "it's", "it's/1")
-        in_bulk = rows()
-        ledger.enqueue(chunk.actions(), AS_OF, "it's", queue="it's/1")
-    one_by_one = rows()
+    def begun(actions: list[Action], *, is_new: bool) -> list[Any]:
+        with ledger.step("desk", "it's/1/1/0", "it's") as step:
+            claimed = step.unheard_of(actions) if is_new else step.claim(10, 1e9)
+            if is_new:
+                step.begin(claimed, AS_OF, 1e9)
+            step.intend([each.seq for each in claimed if not is_new], AS_OF, 1e9, {each.seq for each in claimed})
+        return rows()
+
+    wanted = read_desired(site.link)
+    in_bulk = begun(wanted, is_new=True)
+    ledger.enqueue(wanted, AS_OF, "it's", queue="it's/1")
+    ledger.open_queue("it's/1", "it's")
+    one_by_one = begun(wanted, is_new=False)
     assert len(in_bulk) == 2
     assert in_bulk == one_by_one
     ledger.close()
@@ -182,9 +188,10 @@ def test_what_is_late_or_bound_for_a_place_not_open_to_all_is_looked_at_one_by_o
     with duckdb.connect(str(site.link.resolve())) as connection:
         connection.execute("update activation.act_desk__notes set expires_at = ? where customer_id = 'c_1'", [AS_OF])
         connection.execute("update activation.act_desk__notes set destination = 'shadow' where customer_id = 'c_2'")
-    chunks = list(site.newest().changed([], welcome=["desk"], as_of=AS_OF))
-    fresh = [each.customer_id for chunk in chunks if isinstance(chunk, Fresh) for each in chunk.actions()]
-    others = [each.customer_id for chunk in chunks if not isinstance(chunk, Fresh) for each in chunk]
+    with site.newest().compared([], welcome=["desk"], as_of=AS_OF) as compared:
+        fresh = [each.customer_id for chunk in compared.fresh("desk") for each in chunk]
+        others = [each.customer_id for chunk in compared.others() for each in chunk]
+        assert (compared.counts()[0][:3], compared.unchanged()) == (("desk", "greet", 1), {})
     assert (fresh, sorted(others)) == (["c_3"], ["c_1", "c_2"])
 
 
@@ -240,10 +247,11 @@ def test_what_a_newer_version_no_longer_wants_is_not_sent_even_if_it_was_planned
 ) -> None:
     site.publish("v1", {1: {"n": 1}, 2: {"n": 2}, 3: {"n": 3}})
     planned, desk = site.newest(), Desk()
-    outlook = prepare(planned, ledger, SETS, Guards(), {"desk": desk}, time, AS_OF)
-    site.publish("v2", {1: {"n": 1}, 3: {"n": 33}})  # 2 withdrew its consent, 3 is told differently now
-    checks = Checks(Recheck(site.link, planned).withdrawn)
-    (tally,) = work(outlook.plan_id, {"desk": desk}, ledger, time, Budget(60), rng=rng, checks=checks)
+    checks, served = Checks(Recheck(site.link, planned).withdrawn), {"desk": desk}
+    with prepare(planned, ledger, SETS, Guards(), served, time, AS_OF) as outlook:
+        site.publish("v2", {1: {"n": 1}, 3: {"n": 33}})  # 2 withdrew its consent, 3 is told differently now
+        fresh = outlook.fresh
+        (tally,) = work(outlook.plan_id, served, ledger, time, Budget(60), rng=rng, checks=checks, fresh=fresh)
     assert desk.sent == ['{"n":1}']
     assert (tally.acknowledged, tally.withdrawn, tally.waiting) == (1, 2, 0)
     assert "no longer wants it" in ledger.snapshot()["a0002"].reason
@@ -264,9 +272,10 @@ def test_what_waits_in_hand_while_the_vendor_wants_a_rest_is_looked_at_again(
 
     site.publish("v1", {number: {"n": number} for number in range(1, 7)})
     planned, desk = site.newest(), Busy()
-    outlook = prepare(planned, ledger, SETS, Guards(), {"desk": desk}, time, AS_OF)
-    checks = Checks(Recheck(site.link, planned).withdrawn)
-    (tally,) = work(outlook.plan_id, {"desk": desk}, ledger, time, Budget(600), rng=rng, checks=checks)
+    checks, served = Checks(Recheck(site.link, planned).withdrawn), {"desk": desk}
+    with prepare(planned, ledger, SETS, Guards(), served, time, AS_OF) as outlook:
+        fresh = outlook.fresh
+        (tally,) = work(outlook.plan_id, served, ledger, time, Budget(600), rng=rng, checks=checks, fresh=fresh)
     assert sorted(desk.sent[1:]) == [f'{{"n":{number}}}' for number in (1, 2, 3, 5, 6)]
     assert (tally.acknowledged, tally.withdrawn) == (5, 1)
 

@@ -46,8 +46,13 @@ class Counting(Basics):
         pass
 
 
-def together(where: Path | str, destinations: list[Counting], actions: list[Action]) -> list[int]:
-    """Each destination served by a worker of its own ledger connection; how many each one delivered."""
+def together(
+    where: Path | str, destinations: list[Counting], actions: list[Action], *, is_fresh: bool = False
+) -> list[int]:
+    """Each destination served by a worker of its own ledger connection; how many each one delivered.
+
+    What `is_fresh` is in both workers' hands, and in the ledger only once one of them sends it.
+    """
     time = RunTime(AS_OF)
     ledgers = [Ledger(where) for _ in destinations]
     planned = [Delivery(action, Verdict.NEW) for action in actions]
@@ -55,9 +60,11 @@ def together(where: Path | str, destinations: list[Counting], actions: list[Acti
 
     def run(ledger: Ledger, destination: Counting) -> None:
         served = {"make": destination}
-        stage(planned, served, ledger, time, "one")
+        if not is_fresh:
+            stage(planned, served, ledger, time, "one")
         ledger.open_queue("one", "one")
-        tallies = work("one", served, ledger, time, Budget(120))
+        fresh = {"make": iter([sorted(actions, key=by_urgency)])} if is_fresh else {}
+        tallies = work("one", served, ledger, time, Budget(120), fresh=fresh)
         delivered.append(sum(tally.acknowledged for tally in tallies))
 
     threads = [threading.Thread(target=run, args=pair) for pair in zip(ledgers, destinations, strict=True)]
@@ -72,14 +79,19 @@ def together(where: Path | str, destinations: list[Counting], actions: list[Acti
     return delivered
 
 
-def test_two_workers_never_send_any_of_ten_thousand_twice(where: Path | str) -> None:
+@pytest.mark.parametrize(("number", "is_fresh"), [(2_000, False), (10_000, True)], ids=["queued", "fresh"])
+def test_two_workers_never_send_any_of_ten_thousand_twice(where: Path | str, number: int, *, is_fresh: bool) -> None:
     workers = [Counting(Rate(1e6, 10**6)), Counting(Rate(1e6, 10**6))]
-    actions = actions_for("make", range(1, 10_001))
-    delivered = together(where, workers, actions)
+    actions = actions_for("make", range(1, number + 1))
+    delivered = together(where, workers, actions, is_fresh=is_fresh)
     sent = [each for worker in workers for each in worker.sent]
     assert sorted(sent) == sorted(action.action_id for action in actions)
     assert sum(delivered) == len(actions)
     assert all(delivered), "one of them did everything, so nothing was shared"
+
+
+def by_urgency(action: Action) -> tuple[int, Any, str]:
+    return action.priority, action.occurred_at, action.action_id
 
 
 def test_two_workers_keep_one_rate(where: Path | str) -> None:

@@ -127,10 +127,12 @@ def test_a_step_whose_exit_condition_is_met_between_plan_and_dispatch_is_held_ba
     planned, desk, time = Published.newest(link), Desk(meanwhile), RunTime(AS_OF)
     ledger = Ledger(tmp_path / "ledger.sqlite")
     policies = {desk.name: Policy(live=True, resends_changes=False)}
-    outlook = prepare(planned, ledger, policies, Guards(), {desk.name: desk}, time, AS_OF)
-    assert sum(outlook.to_send.values()) == len(people)
     checks = Checks(Recheck(link, planned).withdrawn) if looks_again else Checks()
-    (tally,) = work(outlook.plan_id, {desk.name: desk}, ledger, time, Budget(60), checks=checks)
+    with prepare(planned, ledger, policies, Guards(), {desk.name: desk}, time, AS_OF) as outlook:
+        assert sum(outlook.to_send.values()) == len(people)
+        (tally,) = work(
+            outlook.plan_id, {desk.name: desk}, ledger, time, Budget(60), checks=checks, fresh=outlook.fresh
+        )
     held_back = {
         entry.action.customer_id for entry in ledger.snapshot().values() if "no longer wants it" in entry.reason
     }
