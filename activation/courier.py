@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 LOOK_AGAIN_SECONDS = 2.0
+MOST_STRIDE = 64
 
 
 class Courier:
@@ -69,6 +70,7 @@ class Courier:
         self._checks = checks
         self._on_progress = on_progress
         self._supply = supply
+        self._stride = 1  # how many times further to look, because others are at work on the same
         self._deadline = time.monotonic() + budget.seconds
         self._tally = Tally(destination.name)
         self._in_hand: deque[Claimed] = deque()  # claimed, not sent yet
@@ -86,7 +88,7 @@ class Courier:
             while True:
                 is_over = self._interrupted.is_set() or bool(self._tally.stopped)
                 is_over = is_over or self._time.monotonic() > self._deadline
-                self._supply.fill(0 if is_over else self._most)
+                self._supply.fill(0 if is_over else self._most * self._stride)
                 requests, wait = self._step(back, goes_on=not is_over)
                 back = []
                 self._tally.requests += len(requests)
@@ -197,13 +199,13 @@ class Courier:
         """Take the most urgent of queue and supply into hand: the numbers of the first, and where the others begin."""
         allowed = self._allowance.take(most)
         queued = step.claim(allowed, wall) if allowed else []
-        ahead = self._supply.ahead(allowed)
+        ahead = self._supply.ahead(allowed * self._stride)
         self._supply.drop(len(ahead))
         new = step.unheard_of(ahead)
+        self._stride = min(self._stride * 4, MOST_STRIDE) if ahead and not new else 1
         new_from = new[0].seq if new else sys.maxsize
-        chosen = queued or new
-        if queued and new:
-            chosen = sorted([*queued, *new], key=_urgency)
+        chosen = sorted([*queued, *new], key=_urgency) if queued and new else queued or new
+        if len(chosen) > allowed:
             self._supply.put_back([item.action for item in chosen[allowed:] if item.seq >= new_from])
             del chosen[allowed:]
         self._allowance.give_back(allowed - len(chosen))
