@@ -139,7 +139,7 @@ WITHIN_DAYS = (
     Signal("b_in_months", "regular", "b", occurrences=2, period="month", in_periods=2, of_periods=2),
 )  # fmt: skip
 
-# what an increment puts its rows in the place of; as dbt and macros/signal_changes.sql do it
+# what an increment puts its rows in the place of; as dbt and macros/signals/changes.sql do it
 LANDED = {
     "int_behaviours__found": "delete from intermediate.int_behaviours__found"
     " where received_date in (select received_date from news)",

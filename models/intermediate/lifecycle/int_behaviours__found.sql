@@ -19,6 +19,25 @@
     )
 }}
 
+{% set text = dbt.type_string() %}
+{% set events = {
+    'behaviour': text,
+    'event_id': text,
+    'source_record_type': text,
+    'source_record_id': text,
+    'user_id': text,
+    'occurred_at': 'timestamp',
+    'received_at': 'timestamp',
+    'received_date': 'date',
+    'time_zone': text,
+    'uses': 'bigint',
+} %}
+{% set said = dict(events, behaviour_number='bigint', found_in_run='bigint') %}
+{# of a partition #}
+{% set columns = dict(said, began_with_number='bigint', wanted_number='bigint', _dlt_load_id=text) %}
+{# the partitions in which anything may be different #}
+{% set is_different = 'events.received_date >= (select changes.first_received_date from changes)'
+    if is_incremental() else 'true' %}
 {% set looked_for = "concat_ws('|', behaviour, event_name, product, property_name, property_test, property_value)" %}
 
 with
@@ -95,14 +114,12 @@ changes as (
 partitions as (
 
     select
-        received_date,
-        max(_dlt_load_id) as _dlt_load_id,
+        events.received_date,
+        max(events._dlt_load_id) as _dlt_load_id,
         count(*) as events
-    from {{ ref('int_events__deduplicated') }}
-    {% if is_incremental() %}
-    where received_date >= (select changes.first_received_date from changes)
-    {% endif %}
-    group by received_date
+    from {{ ref('int_events__deduplicated') }} as events
+    where {{ is_different }}
+    group by events.received_date
 
 ),
 
@@ -164,15 +181,26 @@ named{{ '_in_ways' if several }} as (
         )
         and (behaviours.product is null or events.product = behaviours.product)
         and {{ property_matches('events.properties', 'behaviours') }}
-        {% if is_incremental() %}
-        and events.received_date >= (select changes.first_received_date from changes)
-        {% endif %}
+        and {{ is_different }}
 
 ),
 
 {% endfor %}
 
--- three questions to the same events, because asking thrice is cheaper than keeping millions of them
+{# three questions to the same events, because asking thrice is cheaper than keeping millions of them #}
+{% set events_of_use %}
+    (
+        select events.*
+        from {{ ref('int_events__deduplicated') }} as events
+        inner join uses
+            on
+                events.event_type = 'track'
+                and events.product = uses.product
+                and events.event_name = uses.event_name
+        where {{ is_different }}
+    )
+{% endset %}
+
 days as (
 
     select
@@ -184,15 +212,7 @@ days as (
         max(events.occurred_at) as last_at,
         max(case when events.time_zone is not null then events.occurred_at end) as zoned_at,
         count(*) as uses
-    from {{ ref('int_events__deduplicated') }} as events
-    inner join uses
-        on
-            events.event_type = 'track'
-            and events.product = uses.product
-            and events.event_name = uses.event_name
-    {% if is_incremental() %}
-    where events.received_date >= (select changes.first_received_date from changes)
-    {% endif %}
+    from {{ events_of_use }} as events
     group by
         events.source_record_type,
         events.source_record_id,
@@ -209,15 +229,7 @@ tied as (
         events.source_record_id,
         events.received_date,
         events.occurred_at
-    from {{ ref('int_events__deduplicated') }} as events
-    inner join uses
-        on
-            events.event_type = 'track'
-            and events.product = uses.product
-            and events.event_name = uses.event_name
-    {% if is_incremental() %}
-    where events.received_date >= (select changes.first_received_date from changes)
-    {% endif %}
+    from {{ events_of_use }} as events
     group by events.source_record_type, events.source_record_id, events.received_date, events.occurred_at
     having count(*) > 1
 
@@ -238,12 +250,7 @@ edges as (
         days.zoned_at,
         days.uses,
         tied.occurred_at is not null as is_tied
-    from {{ ref('int_events__deduplicated') }} as events
-    inner join uses
-        on
-            events.event_type = 'track'
-            and events.product = uses.product
-            and events.event_name = uses.event_name
+    from {{ events_of_use }} as events
     inner join days
         on
             events.source_record_type = days.source_record_type
@@ -256,17 +263,29 @@ edges as (
             and events.source_record_id = tied.source_record_id
             and events.received_date = tied.received_date
             and events.occurred_at = tied.occurred_at
-    where
-        events.occurred_at in (days.first_at, days.last_at, days.zoned_at)
-        {% if is_incremental() %}
-        and events.received_date >= (select changes.first_received_date from changes)
-        {% endif %}
+    where events.occurred_at in (days.first_at, days.last_at, days.zoned_at)
 
 ),
 
 -- which event stands for the edge when several share its instant? the smallest id first, the largest last
-untied as (
+edge_instants as (
 
+    select
+        source_record_type,
+        source_record_id,
+        received_date,
+        occurred_at,
+        first_at,
+        last_at,
+        zoned_at,
+        uses,
+        event_id as first_event_id,
+        event_id as last_event_id,
+        received_at,
+        time_zone
+    from edges
+    where not is_tied
+    union all
     select
         source_record_type,
         source_record_id,
@@ -290,19 +309,6 @@ used as (
 
     select
         case when occurred_at in (first_at, last_at) then '*' else '*zone' end as behaviour,
-        event_id,
-        source_record_type,
-        source_record_id,
-        occurred_at,
-        received_at,
-        received_date,
-        case when occurred_at = zoned_at then time_zone end as time_zone,
-        case when occurred_at = first_at then uses else 0 end as uses
-    from edges
-    where not is_tied
-    union all
-    select
-        case when occurred_at in (first_at, last_at) then '*' else '*zone' end as behaviour,
         case when occurred_at = first_at then first_event_id else last_event_id end as event_id,
         source_record_type,
         source_record_id,
@@ -311,7 +317,7 @@ used as (
         received_date,
         case when occurred_at = zoned_at then time_zone end as time_zone,
         case when occurred_at = first_at then uses else 0 end as uses
-    from untied
+    from edge_instants
     union all
     -- all uses of the day at one instant
     select
@@ -324,39 +330,51 @@ used as (
         received_date,
         time_zone,
         0 as uses
-    from untied
+    from edge_instants
     where first_at = last_at and first_event_id != last_event_id
+
+),
+
+seen as (
+
+    {% for names in ['named', 'named_in_ways'] %}
+    select
+        {{ union_branch(
+            events,
+            own=[
+                'behaviour', 'event_id', 'source_record_type', 'source_record_id', 'user_id', 'occurred_at',
+                'received_at', 'received_date',
+            ],
+            given={'uses': '1'},
+        ) }}
+    from {{ names }}
+    union all
+    {% endfor %}
+    select
+        {{ union_branch(events, own=events | reject('equalto', 'user_id')) }}
+    from used
 
 ),
 
 found as (
 
-    {% for names in ['named', 'named_in_ways'] %}
     select
         *,
-        cast(null as {{ dbt.type_string() }}) as time_zone,
-        1 as uses,
         {{ behaviour_number() }} as behaviour_number
-    from {{ names }}
-    union all
-    {% endfor %}
-    select
-        behaviour,
-        event_id,
-        source_record_type,
-        source_record_id,
-        user_id,
-        occurred_at,
-        received_at,
-        received_date,
-        time_zone,
-        uses,
-        {{ behaviour_number() }} as behaviour_number
-    from (select *, cast(null as {{ dbt.type_string() }}) as user_id from used) as used
+    from seen
 
 ),
 
 {% if is_incremental() %}
+
+{% set is_as_it_was %}
+            known_before.received_date = found.received_date
+            and known_before.behaviour = found.behaviour
+            and known_before.source_record_type is not distinct from found.source_record_type
+            and known_before.source_record_id is not distinct from found.source_record_id
+            and known_before.event_id = found.event_id
+            and known_before.behaviour_number = found.behaviour_number
+{% endset %}
 
 known_before as (
 
@@ -376,24 +394,6 @@ known_before as (
 
 ),
 
--- what is as it was keeps its run
-compared as (
-
-    select
-        found.*,
-        known_before.found_in_run
-    from found
-    left join known_before
-        on
-            found.received_date = known_before.received_date
-            and found.behaviour = known_before.behaviour
-            and found.source_record_type is not distinct from known_before.source_record_type
-            and found.source_record_id is not distinct from known_before.source_record_id
-            and found.event_id = known_before.event_id
-            and found.behaviour_number = known_before.behaviour_number
-
-),
-
 -- of whom is something gone, and from when on?
 withdrawn as (
 
@@ -408,13 +408,7 @@ withdrawn as (
     from known_before
     cross join runs
     left join found
-        on
-            known_before.received_date = found.received_date
-            and known_before.behaviour = found.behaviour
-            and known_before.source_record_type is not distinct from found.source_record_type
-            and known_before.source_record_id is not distinct from found.source_record_id
-            and known_before.event_id = found.event_id
-            and known_before.behaviour_number = found.behaviour_number
+        on {{ is_as_it_was }}
     where found.received_date is null
     group by known_before.received_date, known_before.source_record_type, known_before.source_record_id
 
@@ -426,66 +420,50 @@ dated as (
 
     select
         found.*,
-        {{ 'coalesce(found.found_in_run, runs.this_run)' if is_incremental() else 'runs.this_run' }} as run
-    from {{ 'compared' if is_incremental() else 'found' }} as found
+        {{ 'coalesce(known_before.found_in_run, runs.this_run)' if is_incremental() else 'runs.this_run' }}
+            as found_in_run
+    from found
     cross join runs
+    {% if is_incremental() %}
+    -- what is as it was keeps its run
+    left join known_before
+        on {{ is_as_it_was }}
+    {% endif %}
+
+),
+
+calendar as (
+
+    select
+        partitions.received_date,
+        partitions._dlt_load_id,
+        runs.this_run as found_in_run,
+        runs.began_with_number,
+        wanted.wanted_number
+    from partitions
+    cross join runs
+    cross join wanted
 
 )
 
 select
-    behaviour,
-    event_id,
-    source_record_type,
-    source_record_id,
-    user_id,
-    occurred_at,
-    received_at,
-    received_date,
-    time_zone,
-    uses,
-    behaviour_number,
-    run as found_in_run,
-    cast(null as bigint) as began_with_number,
-    cast(null as bigint) as wanted_number,
-    cast(null as {{ dbt.type_string() }}) as _dlt_load_id
+    {{ union_branch(columns, own=said) }}
 from dated
 {% if is_incremental() %}
 union all
 select
-    '*withdrawn' as behaviour,
-    null as event_id,
-    source_record_type,
-    source_record_id,
-    null as user_id,
-    occurred_at,
-    null as received_at,
-    received_date,
-    null as time_zone,
-    0 as uses,
-    null as behaviour_number,
-    found_in_run,
-    null as began_with_number,
-    null as wanted_number,
-    null as _dlt_load_id
+    {{ union_branch(
+        columns,
+        own=['source_record_type', 'source_record_id', 'occurred_at', 'received_date', 'found_in_run'],
+        given={'behaviour': "'*withdrawn'", 'uses': '0'},
+    ) }}
 from withdrawn
 {% endif %}
 union all
 select
-    'calendar' as behaviour,
-    null as event_id,
-    null as source_record_type,
-    null as source_record_id,
-    null as user_id,
-    null as occurred_at,
-    null as received_at,
-    partitions.received_date,
-    null as time_zone,
-    0 as uses,
-    null as behaviour_number,
-    runs.this_run as found_in_run,
-    runs.began_with_number,
-    wanted.wanted_number,
-    partitions._dlt_load_id
-from partitions
-cross join runs
-cross join wanted
+    {{ union_branch(
+        columns,
+        own=['received_date', 'found_in_run', 'began_with_number', 'wanted_number', '_dlt_load_id'],
+        given={'behaviour': "'calendar'", 'uses': '0'},
+    ) }}
+from calendar
