@@ -149,9 +149,10 @@ last_loads as (
 
     select
         loads.*,
-        lag(loads.vendor_total) over (
+        max(loads.vendor_total) over (
             partition by loads.source, loads.table_name
-            order by extracts.as_of, loads.extract_id
+            order by extracts.as_of
+            range between unbounded preceding and interval '1' minute preceding
         ) as counted_before
     from loads
     inner join extracts on loads.extract_id = extracts.extract_id
@@ -173,8 +174,8 @@ load_checks as (
         0.5 as width
     from last_loads
     union all
-    -- what was counted when the load before this one began has been listed by now; what is counted now need not be yet
-    -- (Zendesk exports nothing of its last minute), and the first load is judged by the extract itself
+    -- what was counted a minute ago or earlier has been listed by now; what is counted now need not be yet (Zendesk
+    -- exports nothing of its last minute), however often one instant is loaded; the first load is judged by the extract
     select
         'vendor_count' as check_id,
         last_loads.source as silo,
