@@ -84,6 +84,25 @@ def test_a_missing_setting_is_one_sentence_and_exit_2(monkeypatch: pytest.Monkey
     assert "ACTIVATION__ZENDESK__MODE" in json.loads(as_json.stdout)["error"]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("SOURCES__STRIPE__BASE_URL", "not an address", "base_url under [sources.stripe]"),
+        ("LIFECYCLE__CLOCK", "sundial", "lifecycle.clock"),
+        ("ACTIVATION__MAKE__SIGNING_SECRET", "too short", "activation.make.signing_secret"),
+    ],
+)
+def test_a_wrong_setting_ends_with_one_sentence_that_names_it_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    answer = call("run")
+    assert answer.exit_code == 2
+    assert words in answer.stderr
+    assert answer.stderr.strip().count("\n") == 0
+    assert value not in answer.output or variable != "ACTIVATION__MAKE__SIGNING_SECRET"
+
+
 def test_a_sandbox_that_is_not_there_is_exit_2_and_says_how_to_start_it() -> None:
     for arguments in (("run",), ("sandbox", "faults")):
         answer = call(*arguments)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lifecycle import dbt, gate, gate_catalogue
+from tests.warehouse import Warehouse
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
 COLUMNS = [("customer_lifecycle", "customer_id", "VARCHAR"), ("customer_lifecycle", "mrr", "DECIMAL(18,2)")]
@@ -105,6 +107,29 @@ def test_freshness_is_judged_by_the_oldest_table_of_a_silo(
 def test_a_silo_that_never_answered_shuts_it(good_build: dbt.Build) -> None:
     good_build.freshness.append(dbt.Freshness("bitrix24", "deals", "error", 498_000.0, 26.0))
     assert "silo_is_fresh bitrix24 (never loaded, allowed is at most 26 hours)" in judge(good_build).reason()
+
+
+def test_a_silo_that_never_answered_is_what_dbt_measures_on_tables_without_a_row(
+    good_build: dbt.Build, tmp_path: Path
+) -> None:
+    """As after a first run with the billing system down: what it loaded elsewhere is fresh, nothing may be shown."""
+    warehouse = Warehouse(tmp_path)
+    warehouse.stand_at(AS_OF)
+    answer = {"as_of": AS_OF, "data_through_at": AS_OF, "status": "succeeded"}
+    refusal = {"as_of": AS_OF, "status": "failed", "error": "It does not answer."}
+    warehouse.insert(
+        "raw_ops.extracts",
+        [
+            {"extract_id": "1", "source": "zendesk", **answer},
+            {"extract_id": "2", "source": "stripe", **refusal},
+        ],
+    )
+    asked = ("source:zendesk.tickets", "source:stripe.invoices")
+    measured = warehouse.dbt("source", "freshness", "--select", *asked, may_fail=True).results
+    good_build.freshness[:] = [dbt.Freshness(**dbt._freshness(each)) for each in measured]
+    verdict = judge(good_build, errors={"stripe": "It does not answer.", "zendesk": None})
+    assert failed(verdict) == {"silo_is_fresh stripe"}
+    assert "silo_is_fresh stripe (never loaded" in verdict.reason()
 
 
 def test_a_silo_that_is_down_within_its_tolerance_is_a_warning(good_build: dbt.Build) -> None:

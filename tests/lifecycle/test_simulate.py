@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +17,9 @@ from lifecycle import cli, clock, go_live, run, settings, simulate
 from lifecycle.go_live_record import Standing
 from lifecycle.progress import Lines
 from lifecycle.settings import Places
-from sandbox import detached
+from sandbox import detached, generate
+from sandbox.limits import Limits
+from sandbox.world.parameters import WorldParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +83,42 @@ def test_a_resumed_simulation_lives_no_day_twice(
     assert company["runs"][-1] == FIRST + dt.timedelta(days=1)
     lines = (tmp_path / simulate.DAYS).read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [asdict(day) for day in done]
+
+
+@pytest.mark.parametrize(
+    ("options", "net_of_fees"),
+    [((), (0, 0)), (("--plant-on", "-4"), (179, 182)), (("--plant-on", "1", "--plant-days", "1"), (184, 185))],
+)
+def test_a_new_simulation_lives_in_a_company_of_its_own(
+    company: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    net_of_fees: tuple[int, int],
+) -> None:
+    """Six months have 184 days, so the last before the simulation's first is day 183 of the world."""
+    folder, made, served = tmp_path / "simulation", [], []
+    (folder / "dbt" / "target").mkdir(parents=True)
+    (folder / simulate.DAYS).write_text("of the last simulation")
+    (folder / "dbt" / simulate.PARSED).write_text("what dbt has read")
+
+    def ensure_running(data_dir: Path, port: int, *, limits: Limits) -> str:
+        served.append((data_dir, limits))
+        assert os.environ["LIFECYCLE__DATA_DIR"] == str(folder)
+        return f"http://127.0.0.1:{port}"
+
+    monkeypatch.setattr(generate, "generate", lambda *given: made.append(given))
+    monkeypatch.setattr(detached, "ensure_running", ensure_running)
+    monkeypatch.setenv("LIFECYCLE__DATA_DIR", str(tmp_path))
+    answer = CliRunner().invoke(cli.app, ["simulate", "--days", "1", "--customers", "40", *options, "--json"])
+    assert answer.exit_code == 1, f"it is not live after a day\n{answer.output}"
+    assert made == [(folder, WorldParameters(customers=40, months=6, events_per_day=150, net_of_fees=net_of_fees))]
+    assert served == [(folder, Limits.off())]
+    assert company["runs"] == [FIRST]
+    assert json.loads(answer.stdout)["data_dir"] == str(folder)
+    assert os.environ["LIFECYCLE__DATA_DIR"] == str(tmp_path), "the settings are what they were"
+    assert (folder / "dbt" / simulate.PARSED).read_text() == "what dbt has read"
+    assert not (folder / simulate.DAYS).exists(), "the days of the last simulation are not its own"
 
 
 def test_there_has_to_be_a_simulation_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
