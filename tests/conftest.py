@@ -8,9 +8,9 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-# files of `end_to_end/` in the order in which three processes take them up: the first makes the undisturbed run that
-# most others copy, the next two need none of it until that is done
-LONGEST = ("test_main_job.py", "test_interrupted.py", "test_simulation.py", "test_forget.py", "test_bad_input.py")
+# the order in which three processes take files up: the first makes the undisturbed run that all of `end_to_end/` copies
+# and waits for, the second is the longest, the third has other things to do meanwhile
+LONGEST = ("test_main_job.py", "test_begun_again.py", "test_extract.py")
 
 
 def pytest_collection_finish() -> None:
@@ -38,6 +38,6 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _place(item: pytest.Item) -> int:
-    if item.get_closest_marker("end_to_end") is None:
-        return len(LONGEST) + 1
-    return LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+    if item.path.name in LONGEST:
+        return LONGEST.index(item.path.name)
+    return len(LONGEST) + (item.get_closest_marker("end_to_end") is None)

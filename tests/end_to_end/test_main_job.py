@@ -19,7 +19,7 @@ import pytest
 from benchmarks import identity, mrr
 from benchmarks.job import Job
 
-from .conftest import LEAN, ask_published, disturb
+from .conftest import SEEDED, ask_published, disturb
 from .dirty import is_bad, not_set_aside
 
 pytestmark = pytest.mark.end_to_end
@@ -86,10 +86,10 @@ def troubled(ran: Callable[[], Job]) -> Day:
     spoil_files(job.data_dir / "sandbox" / "bucket")
     job.ask("sandbox", "faults", json.dumps([{"vendor": "zendesk", "kind": "silo_down"}]))
     # the next run, which has these rows too, tests them
-    job.more_environment = {"SOURCES__STRIPE__API_KEY": WRONG_KEY, **LEAN}
+    job.more_environment = {"SOURCES__STRIPE__API_KEY": WRONG_KEY, **SEEDED}
     done = job.call("run", "--json")
     disturb(job)
-    job.more_environment = {}
+    job.more_environment = {**SEEDED, "DBT_RESOURCE_TYPES": "model test"}
     return Day(job, before, done, staleness(job), (job.data_dir / "published" / "lifecycle.duckdb").resolve())
 
 
@@ -122,14 +122,14 @@ def test_dirty_files_are_loaded_or_set_aside_and_nothing_is_lost(troubled: Day) 
         assert unbalanced == []
 
 
-# fifty questions a second until its input ends; without a pause it would take one of the run's processors for itself
+# twenty questions a second until its input ends; without a pause it would take one of the run's processors for itself
 READER = """
 import duckdb, select, sys
 query = "select count(*), sum(mrr) from marts.customer_lifecycle"
 held = duckdb.connect(sys.argv[1], read_only=True)
 first = held.execute(query).fetchall()
 reads = 0
-while not select.select([sys.stdin], [], [], 0.02)[0]:
+while not select.select([sys.stdin], [], [], 0.05)[0]:
     assert held.execute(query).fetchall() == first, "what is open does not change"
     reads += 1
 print(reads)
