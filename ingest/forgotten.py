@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -213,20 +214,49 @@ def remember(data_dir: Path, erasure_id: str, marks: Callable[[Forgotten], dict[
 
     The same erasure replaces what it wrote before. Only the owner can read the file.
     """
-    path = data_dir / FILE
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        document = json.loads(path.read_text(encoding="utf-8"))
-    else:
-        document = {"salt": secrets.token_hex(32), "erasures": []}
+    document = _document(data_dir)
     made = marks(Forgotten(bytes.fromhex(document["salt"])))
     others = [erasure for erasure in document["erasures"] if erasure["erasure_id"] != erasure_id]
-    document["erasures"] = [*others, {"erasure_id": erasure_id, "marks": made}]
+    _write(data_dir, {**document, "erasures": [*others, {"erasure_id": erasure_id, "marks": made}]})
+    return Forgotten.load(data_dir)
+
+
+def remember_names(data_dir: Path, names: Mapping[str, str]) -> None:
+    """Write down which customer's id a forgotten record gave: the record's key as a surrogate has it, and the id.
+
+    Neither says who it was. What was written down stays: afterwards nobody can tell which id a key had made.
+    """
+    document = _document(data_dir)
+    _write(data_dir, {**document, "names": {**names, **document.get("names", {})}})
+
+
+def remembered_names(data_dir: Path) -> dict[str, str]:
+    """What `remember_names` wrote down; nothing without the file."""
+    if not (data_dir / FILE).exists():
+        return {}
+    names: dict[str, str] = _document(data_dir).get("names", {})
+    return names
+
+
+def _document(data_dir: Path) -> dict[str, Any]:
+    """The file as it is, or as it begins, with a salt of its own."""
+    path = data_dir / FILE
+    if not path.exists():
+        return {"salt": secrets.token_hex(32), "erasures": []}
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def _write(data_dir: Path, document: Mapping[str, Any]) -> None:
+    path = data_dir / FILE
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
     fresh.touch(mode=0o600)
-    fresh.write_text(json.dumps(document), encoding="utf-8")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document))
+        file.flush()
+        os.fsync(file.fileno())
     fresh.replace(path)
-    return Forgotten.load(data_dir)
 
 
 def _positions(column: pa.ChunkedArray, wanted: Callable[[Any], bool]) -> list[int]:

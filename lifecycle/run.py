@@ -32,6 +32,7 @@ from lifecycle import (
     telling,
 )
 from lifecycle.errors import CannotRunError
+from lifecycle.forget import names
 from lifecycle.lock import held
 from lifecycle.playbook import sheets
 from lifecycle.playbook.verdict import judge as judge_playbook
@@ -200,6 +201,7 @@ def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
         raise ValueError("This run was started without dbt.")
     with warehouse(run.places) as connection:
         tables.create_missing(connection)
+        names.bring(connection, run.places.data_dir)
     built = run.models.build(run.progress, arguments=arguments)
     kept = {"run_id": run.run_id, **asdict(built)}
     (run.places.dbt / "build.json").write_text(json.dumps(kept), encoding="utf-8")

@@ -94,7 +94,7 @@ def forget(this: run.Run, person: Subject) -> dict[str, Any]:
     with progress.step("erase from the warehouse"):
         with run.warehouse(places) as connection:
             profiles.let_go(connection)
-            names.keep(connection, scrub.own_words(known, person))
+            names.keep(connection, places.data_dir, scrub.own_words(known, person))
             receipt["raw_rows"] = scrub.scrub_raw(connection, known, person)
         receipt["readers_cut_off"] = scrub.rewrite(places.warehouse)
     again = _new_run(this)

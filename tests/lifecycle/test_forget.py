@@ -110,10 +110,19 @@ def test_the_id_that_a_forgotten_record_gave_is_noted_once_under_its_surrogate(p
             " from intermediate.int_identities__resolved"
         )
         for _ in range(2):
-            names.keep(connection, replaced)
+            names.keep(connection, places.data_dir, replaced)
+            names.bring(connection, places.data_dir)
         noted = connection.execute("select record_key, customer_id from raw_ops.forgotten_names").fetchall()
     assert noted == [(f"product:user:{known.surrogate_of('usr_grace1906')}", "c_1")]
     assert not any(token in str(noted) for token in GRACE.tokens)
+
+    # the erasure is finished by a second start, and later the warehouse is lost: the note is with the marks
+    assert remember(places.data_dir, GRACE.erasure_id, GRACE.marks).marks == known.marks
+    warehouse.unlink()
+    with duckdb.connect(str(warehouse)) as connection:
+        tables.create_missing(connection)
+        names.bring(connection, places.data_dir)
+        assert connection.execute("select record_key, customer_id from raw_ops.forgotten_names").fetchall() == noted
 
 
 def test_the_proof_finds_what_compression_hides_and_says_where(places: Places, warehouse: Path) -> None:
