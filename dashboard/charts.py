@@ -121,7 +121,9 @@ def movements(rows: Sequence[Row]) -> alt.TopLevelMixin:
     return chart
 
 
-def bands(rows: Sequence[Row], kind: Kind, colours: dict[str, str], width: int = HALF) -> alt.TopLevelMixin:
+def bands(
+    rows: Sequence[Row], kind: Kind, colours: dict[str, str], *, width: int = HALF, is_from_zero: bool = False
+) -> alt.TopLevelMixin:
     """Lines over months with their 95 % bands. `rows`: month, series, value, low, high, said."""
     base = alt.Chart(_data(rows), width=width, height=260).encode(
         x=_months(rows),
@@ -129,7 +131,7 @@ def bands(rows: Sequence[Row], kind: Kind, colours: dict[str, str], width: int =
             "series:N", scale=_colours(colours), legend=alt.Legend(symbolOpacity=1) if len(colours) > 1 else None
         ),
     )
-    scale = alt.Scale(zero=False, nice=True)
+    scale = alt.Scale(zero=is_from_zero, nice=True)
     area = base.mark_area(opacity=0.18, aria=False).encode(y=alt.Y("low:Q", axis=_axis(kind), scale=scale), y2="high:Q")
     line = base.mark_line(strokeWidth=2, aria=False).encode(y=alt.Y("value:Q", scale=scale))
     points = base.mark_circle(size=46, opacity=1).encode(y=alt.Y("value:Q", scale=scale), description="said:N")

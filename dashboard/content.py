@@ -64,6 +64,12 @@ class Value:
         rounded = number.quantize(Decimal(1).scaleb(-self.digits), rounding=ROUND_HALF_EVEN)
         return f"{rounded:,}{'%' if self.kind == 'share' else ''}"
 
+    @property
+    def words(self) -> str:
+        """The value as text: ids of the playbook as words, everything else letter by letter."""
+        parts = self.shown.split(", ")
+        return self.shown.replace("_", " ") if all(part.isidentifier() for part in parts) else self.shown
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

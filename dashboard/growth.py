@@ -289,7 +289,7 @@ def _stickiness(rows: list[Row]) -> Section:
             rows[::-1],
         ),
         ["product_engagement"],
-        charts.bands(drawn, "share", colours, width=charts.FULL - 40) if drawn else None,
+        charts.bands(drawn, "share", colours, width=charts.FULL - 40, is_from_zero=True) if drawn else None,
         is_wide=True,
     )
 

@@ -27,7 +27,9 @@ ITEMS = """
     from marts.reconciliation_items group by all order by item_type
 """
 ERRORS = """
-    select period, metric || ', by ' || grain as name, origin, amount, unit, disposition, evidence, prepared_by
+    select
+        period, metric || ', by ' || grain as name, origin, nullif(amount, 0) as amount, unit, disposition, evidence,
+        prepared_by
     from marts.reconciliation_items where is_report_error
     order by period desc, name, origin limit 20
 """
