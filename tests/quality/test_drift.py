@@ -222,6 +222,38 @@ def test_what_comes_on_the_same_day_of_every_month_is_no_news(company: Company) 
     assert company.failing(salaries) == set()
 
 
+GREW = f"received_date < date '{DAY}' - 20 and hash(message_id) % 3 = 0"
+MESSAGES = (
+    "insert into raw_customerio.messages by name"
+    f" select 'msg_' || d || '_' || n as id, epoch(timestamp '{FIRST}' + interval (d) day) + n * 600 as created,"
+    " '1' as _dlt_load_id"
+    f" from range({DAYS}) as a(d), range(90) as b(n)"
+    f" where n < case d when 20 then 80 when {DAYS - 1} then 90 else 1 end"
+)
+THIS_MORNING = (
+    f"insert into {INVOICES}"
+    " select * replace (id || 'y' as id, created + 86400 as created, '{}' as status_transitions)"
+    f" from {INVOICES} where id in ('in_69_0', 'in_69_1')"
+)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param(
+            f"{gone(EVENTS, GREW)}; delete from {COUNTED} where received_date < date '{DAY}' - 20"
+            f" and event_id not in (select message_id from {EVENTS})",
+            id="use that grew by half within eight weeks",
+        ),
+        pytest.param(MESSAGES, id="a newsletter hardly larger than the one before"),
+        pytest.param(THIS_MORNING, id="two bills of this morning that nobody has paid yet"),
+    ],
+)
+def test_a_healthy_day_warns_of_nothing(company: Company, statement: str) -> None:
+    """What a person would learn to ignore is not said."""
+    assert company.failing(statement) == set()
+
+
 def test_a_blocked_day_does_not_become_usual(company: Company) -> None:
     """What no publication showed stays new, however many runs looked at it."""
     halved = gone(EVENTS, f"received_date >= date '{DAY}' - 3 and hash(message_id) % 2 = 0")

@@ -9,6 +9,9 @@
 -- of the day, so on a day of few rows it takes more of them to be seen.
 
 {% set columns = 'source_name, table_name, profile_date, column_name, measure, category, reading' %}
+{% set enough_rows = 30 %}
+-- of a silo with fewer rows a day than so many, a day without any comes by chance now and then
+{% set hardly_none = 5 %}
 
 with
 
@@ -36,6 +39,7 @@ days as (
         usual_count,
         usual_width,
         is_weekend,
+        most_count,
         is_new,
         is_complete,
         is_burst
@@ -119,7 +123,8 @@ questions as (
 
 ),
 
--- the part of a day that is over by now has every share but that of the hours
+-- the part of a day that is over by now has every share but that of the hours, and is looked at when it has rows enough
+-- to have shares: what three rows of this morning are like is no news, and tomorrow they are asked with the others
 answers as (
 
     select
@@ -134,7 +139,9 @@ answers as (
         on questions.source_name = days.source_name and questions.table_name = days.table_name
     left join profiled
         on questions.question = profiled.question and days.profile_date = profiled.profile_date
-    where days.row_count > 0 and (days.is_complete or questions.column_name <> 'hour')
+    where
+        days.row_count > 0
+        and (days.is_complete or (questions.column_name <> 'hour' and days.row_count >= {{ enough_rows }}))
 
 ),
 
@@ -272,7 +279,11 @@ strays as (
         is_new,
         row_count as observed,
         usual_count as expected,
-        usual_width as width
+        -- a burst is news when it is half as much again as the largest before it
+        case
+            when is_burst then greatest(usual_width, {{ enough_rows }}, 1.5 * most_count - usual_count)
+            else usual_width
+        end as width
     from days
     where is_complete and usual_width > 0
     union all
@@ -291,7 +302,7 @@ strays as (
         usual_count as expected,
         usual_count - least_count / 2 as width
     from silo_days
-    where is_complete and least_count > 0 and row_count <= usual_count
+    where is_complete and least_count > 0 and usual_count >= {{ hardly_none }} and row_count <= usual_count
     union all
     -- the rows of a burst are of one kind, rightly
     select drifts.*

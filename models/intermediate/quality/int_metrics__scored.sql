@@ -1,22 +1,28 @@
 -- One row per figure that leaders look at, with its category (a channel, a state, a destination), as of now and against
 -- what was published of it (raw_ops.profiles): does it jump? Of a figure that is gone, figure is empty.
--- kind decides what an ordinary step is: level (grows or falls a little every day), share (customers per category),
--- estimate (comes with its interval), burst (actions that are due), contradiction (customers on whom silos disagree).
+-- kind decides what an ordinary step is: level (grows or falls a little every day), closed (of a month that is over or
+-- begun, by month: another month is another figure), share (customers per category), estimate (comes with its interval,
+-- if one may rely on that), burst (actions that are due), contradiction (customers on whom silos disagree).
 
 {%- set state, channel = "coalesce(lifecycle_state, '(none)')", "coalesce(first_touch_channel, '(none)')" %}
+{%- set month = "substr(cast(month as " ~ dbt.type_string() ~ "), 1, 7)" %}
+{%- set a_year_ago = dbt.dateadd('month', -12, "date_trunc('month', " ~ as_of() ~ ")") %}
 {%- set figures = [
     {'metric': 'customers', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)'},
     {'metric': 'paying_customers', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)', 'where': 'mrr > 0'},
-    {'metric': 'mrr', 'kind': 'level', 'of': 'customers', 'figure': 'coalesce(sum(mrr), 0)'},
+    {'metric': 'mrr', 'kind': 'level', 'of': 'customers', 'figure': 'coalesce(sum(mrr), 0)', 'largest': 'max(mrr)'},
     {'metric': 'active_customers_7d', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)', 'where': 'l7 > 0'},
     {'metric': 'identities', 'kind': 'level', 'of': 'customers', 'figure': 'coalesce(sum(identity_count), 0)'},
     {'metric': 'customers_in_state', 'category': state, 'kind': 'share', 'of': 'customers', 'figure': 'count(*)'},
     {'metric': 'customers_of_channel', 'category': channel, 'kind': 'share', 'of': 'customers', 'figure': 'count(*)'},
     {'metric': 'ltv', 'category': 'channel', 'kind': 'estimate', 'of': 'channels', 'figure': 'ltv',
-     'low': 'ltv_low', 'high': 'ltv_high', 'where': 'ltv is not null'},
+     'low': 'case when is_reliable then ltv_low end', 'high': 'case when is_reliable then ltv_high end',
+     'where': 'ltv is not null'},
     {'metric': 'cac', 'category': 'channel', 'kind': 'estimate', 'of': 'channels', 'figure': 'cac',
-     'low': 'cac_low', 'high': 'cac_high', 'where': 'cac is not null'},
-    {'metric': 'opening_mrr', 'kind': 'level', 'of': 'months', 'figure': 'opening_mrr', 'where': 'is_open_month'},
+     'low': 'case when is_reliable then cac_low end', 'high': 'case when is_reliable then cac_high end',
+     'where': 'cac is not null'},
+    {'metric': 'opening_mrr', 'category': month, 'kind': 'closed', 'of': 'months', 'figure': 'opening_mrr',
+     'largest': "(select max(customers.mrr) from customers)", 'where': "month >= " ~ a_year_ago},
     {'metric': 'due_actions', 'category': 'destination', 'kind': 'burst', 'of': 'decisions', 'figure': 'count(*)'},
     {'metric': 'contradictions', 'category': 'contradiction', 'kind': 'contradiction', 'of': 'contradictions',
      'figure': 'count(*)'},
@@ -46,7 +52,8 @@ channels as (
         ltv_high,
         cac,
         cac_low,
-        cac_high
+        cac_high,
+        is_reliable
     from {{ ref('channel_economics') }}
 
 ),
@@ -54,12 +61,8 @@ channels as (
 months as (
 
     select
-        closing_mrr,
-        opening_mrr,
-        nrr_12m,
-        nrr_12m_low,
-        nrr_12m_high,
-        is_open_month
+        month,
+        opening_mrr
     from {{ ref('revenue_metrics') }}
 
 ),
@@ -106,7 +109,8 @@ measured as (
         '{{ each.kind }}' as kind,
         cast({{ each.figure }} as double) as figure,
         cast({{ each.low | default('null') }} as double) as figure_low,
-        cast({{ each.high | default('null') }} as double) as figure_high
+        cast({{ each.high | default('null') }} as double) as figure_high,
+        cast({{ each.largest | default('2') }} as double) as largest
     from {{ each.of }}
     {%- if each.where %}
     where {{ each.where }}
@@ -186,6 +190,7 @@ compared as (
         measured.figure,
         measured.figure_low,
         measured.figure_high,
+        measured.largest,
         coalesce(measured.figure, 0) as observed,
         coalesce(last_published.figure, 0) as expected,
         last_published.figure is not null as was_published,
@@ -204,18 +209,33 @@ judged as (
         compared.*,
         case kinds.kind
             when 'level' then 'figures_move_slowly'
+            when 'closed' then 'figures_move_slowly'
             when 'share' then 'shares_move_slowly'
             when 'estimate' then 'estimates_stay_within'
             when 'burst' then 'actions_due'
             when 'contradiction' then 'silos_agree'
         end as check_id,
-        -- nothing was published yet, or not this: there is nothing to compare with, unless none is a comparison
+        -- nothing was published yet, or not this: there is nothing to compare with, unless none is a comparison. A
+        -- month that is a year ago has not moved, and what was published with a warning may move as it likes
         publication.has_published
-        and (compared.was_published or kinds.kind in ('share', 'burst', 'contradiction')) as is_comparable,
+        and case
+            when kinds.kind in ('share', 'burst', 'contradiction') then true
+            when kinds.kind = 'closed' then compared.figure is not null and compared.expected <> 0
+            when kinds.kind = 'estimate' then compared.published_interval > 0
+            else compared.was_published
+        end as is_comparable,
         greatest(
             coalesce(compared.usual_step, 0),
             case kinds.kind
-                when 'level' then (2 + 0.04 * abs(compared.expected)) * sqrt(publication.days_since)
+                -- the largest customer may come or go, and the fewer there are the more chance moves them
+                when 'level'
+                    then
+                        greatest(
+                            coalesce(compared.largest, 2) + 0.04 * abs(compared.expected),
+                            1.5 * sqrt(abs(compared.expected))
+                        ) * sqrt(publication.days_since)
+                -- nothing comes or goes any more, but customers are merged and invoices corrected
+                when 'closed' then coalesce(compared.largest, 2) + 0.04 * abs(compared.expected)
                 when 'share' then (5 + 0.04 * kinds.total) * sqrt(publication.days_since)
                 when 'estimate'
                     then greatest(

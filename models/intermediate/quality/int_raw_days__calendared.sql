@@ -6,6 +6,8 @@
 
 -- what comes in bursts rightly: newsletters, imports of leads, escalations of our own
 {% set bursty_tables = ['bitrix24.leads', 'customerio.messages', 'zendesk.tickets'] %}
+-- by how much the last two weeks may move what is usual: more is no growth
+{% set least_growth, most_growth = 0.67, 1.5 %}
 
 with
 
@@ -139,6 +141,43 @@ weekday_medians as (
 
 ),
 
+-- how far do days of a table stray from their weekday, in roots of the count, and how have the last two weeks been?
+-- eight Tuesdays may agree by chance, fifty-six days hardly; and what grew over eight weeks is not what it was at their
+-- middle
+table_habits as (
+
+    select
+        calendar.source_name,
+        calendar.table_name,
+        4 * 1.4826 * median(
+            abs(calendar.row_count - weekday_medians.usual) / sqrt(weekday_medians.usual + 1)
+        ) as usual_stray,
+        least(
+            greatest(
+                coalesce(
+                    median(calendar.row_count / weekday_medians.usual) filter (
+                        where
+                        weekday_medians.usual > 0
+                        and calendar.profile_date >= {{ dbt.dateadd('day', -14, 'bounds.first_new_day') }}
+                    ),
+                    1
+                ),
+                {{ least_growth }}
+            ),
+            {{ most_growth }}
+        ) as growth
+    from calendar
+    inner join bounds on calendar.source_name = bounds.source_name
+    inner join weekday_medians
+        on
+            calendar.source_name = weekday_medians.source_name
+            and calendar.table_name = weekday_medians.table_name
+            and calendar.day_of_week = weekday_medians.day_of_week
+    where not calendar.is_new
+    group by calendar.source_name, calendar.table_name
+
+),
+
 -- a count that never varied needs no room for chance, every other one at least what chance alone would do
 weekday_ranges as (
 
@@ -146,9 +185,10 @@ weekday_ranges as (
         calendar.source_name,
         calendar.table_name,
         calendar.day_of_week,
-        weekday_medians.usual,
+        weekday_medians.usual * table_habits.growth as usual,
+        max(calendar.row_count) as most,
         greatest(
-            4 * 1.4826 * median(abs(calendar.row_count - weekday_medians.usual)),
+            table_habits.usual_stray * sqrt(weekday_medians.usual + 1),
             case
                 when min(calendar.row_count) < max(calendar.row_count) then 4 * sqrt(weekday_medians.usual + 1)
             end,
@@ -160,8 +200,24 @@ weekday_ranges as (
             calendar.source_name = weekday_medians.source_name
             and calendar.table_name = weekday_medians.table_name
             and calendar.day_of_week = weekday_medians.day_of_week
+    inner join table_habits
+        on calendar.source_name = table_habits.source_name and calendar.table_name = table_habits.table_name
     where not calendar.is_new
-    group by calendar.source_name, calendar.table_name, calendar.day_of_week, weekday_medians.usual
+    group by
+        calendar.source_name, calendar.table_name, calendar.day_of_week, weekday_medians.usual, table_habits.growth,
+        table_habits.usual_stray
+
+),
+
+-- how many rows had the fullest day?
+table_peaks as (
+
+    select
+        source_name,
+        table_name,
+        max(most) as most
+    from weekday_ranges
+    group by source_name, table_name
 
 )
 
@@ -172,6 +228,7 @@ select
     calendar.row_count,
     weekday_ranges.usual as usual_count,
     weekday_ranges.width as usual_width,
+    table_peaks.most as most_count,
     calendar.is_weekend,
     calendar.is_new,
     calendar.is_complete,
@@ -187,3 +244,5 @@ left join weekday_ranges
         calendar.source_name = weekday_ranges.source_name
         and calendar.table_name = weekday_ranges.table_name
         and calendar.day_of_week = weekday_ranges.day_of_week
+left join table_peaks
+    on calendar.source_name = table_peaks.source_name and calendar.table_name = table_peaks.table_name

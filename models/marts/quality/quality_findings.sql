@@ -353,7 +353,8 @@ select
     cast(told_observed as decimal(18, 4)) as observed,
     cast(told_expected as decimal(18, 4)) as expected,
     cast(greatest(told_low, 0) as decimal(18, 4)) as expected_low,
-    cast(told_high as decimal(18, 4)) as expected_high,
+    -- a share of rows ends where all of them are meant
+    cast(case when unit = 'percent' then least(told_high, 100) else told_high end as decimal(18, 4)) as expected_high,
     unit,
     cast(failing as bigint) as failing,
     accepted_until,
