@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A period that did not agree, as it was decided. Figures in the metric's own unit."""
+    """A period that did not agree, as it was decided. Figures in the metric's own unit.
+
+    `pattern` is how the figures of now differ, where that is another definition rather than a slip.
+    """
 
     metric: str
     grain: str
@@ -33,12 +36,14 @@ class Break:
     unexplained: str
     tolerance: str
     judged_at: datetime
+    pattern: str | None = None
 
     def __str__(self) -> str:
         what = f"{self.metric} of {_shown(self.period, self.grain)}"
         if self.status == "not filed":
             return f"{what} was not reported in time"
-        return f"{what} differs by {self.unexplained} that nobody explains, {self.tolerance} would be tolerated"
+        seen = f" ({self.pattern})" if self.pattern else ""
+        return f"{what} differs by {self.unexplained} that nobody explains, {self.tolerance} would be tolerated{seen}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +234,13 @@ def as_json(found: Status) -> dict[str, Any]:
 
 _BROKEN_SINCE = """
     select
-        metric, grain, period, status, coalesce(cast(unexplained as varchar), ''), cast(tolerance as varchar), judged_at
-    from marts.validation_verdicts where not is_within and judged_at >= ? order by period, metric, grain
+        verdicts.metric, verdicts.grain, verdicts.period, verdicts.status,
+        coalesce(cast(verdicts.unexplained as varchar), ''), cast(verdicts.tolerance as varchar), verdicts.judged_at,
+        reconciled.pattern
+    from marts.validation_verdicts as verdicts
+    left join marts.reconciliation as reconciled using (metric, grain, period)
+    where not verdicts.is_within and verdicts.judged_at >= ?
+    order by verdicts.period, verdicts.metric, verdicts.grain
 """
 _RESTATED_SINCE = """
     select metric, grain, period from marts.validation_verdicts where restated_at >= ? order by period, metric, grain

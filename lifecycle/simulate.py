@@ -29,7 +29,7 @@ from lifecycle.progress import Lines
 from sandbox import detached, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lifecycle.go_live import Status
     from sandbox.world.parameters import WorldParameters
@@ -100,7 +100,10 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - an option each
     seed: Annotated[int, typer.Option(help="The same seed makes the same company.")] = 20250501,
     plant_on: Annotated[
         int | None,
-        typer.Option(help="Day on which finance begins to count otherwise; 0 and below lie before the first."),
+        typer.Option(
+            help="Day on which finance begins to count otherwise; 0 and below lie before the first. With --resume a"
+            " day that is ahead."
+        ),
     ] = None,
     plant_days: Annotated[int, typer.Option(help="For how many days it does.", min=1)] = 3,
     resume: Annotated[
@@ -114,12 +117,12 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - an option each
 
         ours = settings.places()
         folder = ours.data_dir / "simulation"
-        parameters = WorldParameters(customers, months, events_per_day, seed)
-        if plant_on is not None:
-            first = parameters.days + plant_on - 1
-            parameters = replace(parameters, net_of_fees=(first, first + plant_days))
         done = _done(folder) if resume else []
-        with _apart(folder, ours.dbt / PARSED, None if resume else parameters, progress) as url:
+        planted = None if plant_on is None else (plant_on, plant_on + plant_days)
+        if planted is not None and resume and planted[0] < len(done):
+            raise CannotRunError(f"Day {planted[0]} is over; plant on day {len(done)} or later.")
+        parameters = WorldParameters(customers, months, events_per_day, seed)
+        with _apart(folder, ours.dbt / PARSED, None if resume else parameters, planted, progress) as url:
             _live(url, done, days, progress)
             status = go_live.status(settings.places())
         answer = {
@@ -152,11 +155,14 @@ def _done(folder: Path) -> list[Simulated]:
 
 
 @contextmanager
-def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progress: Lines) -> Iterator[str]:
+def _apart(
+    folder: Path, parsed: Path, parameters: WorldParameters | None, planted: tuple[int, int] | None, progress: Lines
+) -> Iterator[str]:
     """A company and a data directory of the simulation's own, and every setting pointing there; the sandbox's address.
 
-    Without `parameters` they are those of the last simulation. What dbt has read of the project is taken along: reading
-    it again takes as long as half a day's run.
+    Without `parameters` they are those of the last simulation. From the first of the days `planted` to before the
+    second finance counts otherwise. What dbt has read of the project is taken along: reading it again takes as long as
+    half a day's run.
     """
     from sandbox import generate  # noqa: PLC0415 - brings the whole simulation along
     from sandbox.limits import Limits  # noqa: PLC0415
@@ -176,7 +182,9 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progr
     try:
         if parameters is not None:
             with progress.step("generate the simulated company"):
-                generate.generate(folder, parameters)
+                generate.generate(folder, _planting(planted)(parameters))
+        elif planted is not None:
+            generate.change_habits(folder, _planting(planted))
         yield detached.ensure_running(folder, port, limits=Limits.off())
     finally:
         detached.stop_running(folder)
@@ -185,6 +193,19 @@ def _apart(folder: Path, parsed: Path, parameters: WorldParameters | None, progr
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _planting(planted: tuple[int, int] | None) -> Callable[[WorldParameters], WorldParameters]:
+    """What makes a company one whose finance counts otherwise on these days of the simulation."""
+
+    def changed(parameters: WorldParameters) -> WorldParameters:
+        if planted is None:
+            return parameters
+        # simulated day 1 begins when the world's days are over
+        first, last = (parameters.days + day - 1 for day in planted)
+        return replace(parameters, net_of_fees=(first, last))
+
+    return changed
 
 
 def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:
@@ -226,7 +247,8 @@ def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:
         )
         with (this.places.data_dir / DAYS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(day)) + "\n")
-        mode, told = "live" if day.is_live else "shadow", day.messages if day.exit_code else day.breaks
+        # of a break also whether the team was told
+        mode, told = "live" if day.is_live else "shadow", day.messages if day.exit_code or day.breaks else []
         progress.note(
             f"day {number:>3}  {this.as_of:%Y-%m-%d}  {day.seconds:5.1f} s  {day.shortest_streak:>3} in a row  {mode}"
             + "".join(f"  {sentence}" for sentence in told)

@@ -138,6 +138,22 @@ def advance(data_dir: Path, days: int = 1, progress: Progress | None = None) -> 
         store.close()
 
 
+def change_habits(data_dir: Path, change: Callable[[WorldParameters], WorldParameters]) -> None:
+    """Give the world that is there other parameters from now on; no sandbox may be running on it.
+
+    Raises:
+        FileNotFoundError: if there is no world in `data_dir`.
+    """
+    path = store_path(data_dir)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no sandbox world in {data_dir}. Make one with: lifecycle sandbox generate.")
+    store = Store(path)
+    try:
+        World.change_parameters(path.parent / "world" / str(store.setting("world_state")), change)
+    finally:
+        store.close()
+
+
 def clock_of(day: int) -> float:
     """What the clock shows on a day: 06:00 UTC, in unix seconds."""
     return float(day_start(day) + CLOCK_HOUR * HOUR)

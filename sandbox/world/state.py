@@ -19,6 +19,7 @@ from sandbox.world.dates import day_of
 from sandbox.world.parameters import NEVER, WorldParameters
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EVENT_SCHEMA = pa.schema(
@@ -241,6 +242,16 @@ class World:
         world.refunded = set(rest["refunded"])
         world.late_events = pq.read_table(folder / "late_events.parquet", schema=EVENT_SCHEMA)
         return world
+
+    @staticmethod
+    def change_parameters(folder: Path, change: Callable[[WorldParameters], WorldParameters]) -> None:
+        """Give the world that `save` wrote there other parameters; all else stays as it is."""
+        path = folder / "world.json"
+        rest = orjson.loads(path.read_bytes())
+        rest["parameters"] = change(WorldParameters.from_dict(rest["parameters"])).as_dict()
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(orjson.dumps(rest))
+        fresh.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -180,12 +180,18 @@ unexplained as (
         true as in_difference,
         reconciled.unexplained as amount,
         reconciled.owner,
-        coalesce(cast(restated.restated_at as date), reconciled.judged_from) as opened_on,
+        -- another definition is judged before judged_from
+        coalesce(
+            cast(restated.restated_at as date), least(reconciled.judged_from, cast({{ as_of() }} as date))
+        ) as opened_on,
         'open' as disposition,
         cast(null as date) as closed_on,
-        'It agreed when it was closed. Since then ours moved by '
-        || cast(reconciled.ours - restated.ours as {{ dbt.type_string() }}) || ' and theirs by '
-        || cast(reconciled.theirs - restated.theirs as {{ dbt.type_string() }}) || '.' as evidence,
+        coalesce(
+            'It agreed when it was closed. Since then ours moved by '
+            || cast(reconciled.ours - restated.ours as {{ dbt.type_string() }}) || ' and theirs by '
+            || cast(reconciled.theirs - restated.theirs as {{ dbt.type_string() }}) || '.',
+            upper(substr(reconciled.pattern, 1, 1)) || substr(reconciled.pattern, 2) || '.'
+        ) as evidence,
         reconciled.customers_differing as customers,
         reconciled.prepared_by,
         cast(null as {{ dbt.type_string() }}) as reviewed_by
