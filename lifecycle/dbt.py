@@ -194,6 +194,10 @@ def _child(order: dict[str, Any]) -> None:
 def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 - takes seconds, and only the child needs it
 
+    from lifecycle.dbt_spared import Templates, spare  # noqa: PLC0415 - loads dbt
+
+    templates = Templates()
+    spare(templates)
     # dbt holds the whole project in memory, and with the usual thresholds the collector walks it again and again: a
     # sixth of a build's time for cycles that hardly exist
     gc.set_threshold(100_000, 20, 50)
@@ -222,6 +226,7 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     selection = ["--exclude-resource-type", "unit_test", *json.loads(told)]
     built: Any = runner.invoke([*common, "build", *order["arguments"], *selection])
     fresh: Any = runner.invoke([*common, "source", "freshness", *order["arguments"]])
+    templates.keep()
     for answer in (built, fresh):
         if answer.result is None:
             say("problem", text=_words(answer.exception))

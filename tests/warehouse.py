@@ -14,6 +14,7 @@ catalog in every statement.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import functools
@@ -29,6 +30,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from ingest.tables import create_missing
+from lifecycle.dbt_spared import Templates, spare
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,6 +46,9 @@ def manifest() -> Manifest:
     """The parsed project. One process parses, others of the same session wait for it and read what it left."""
     target = PROJECT_DIR / "target"
     target.mkdir(exist_ok=True)
+    templates = Templates()
+    spare(templates)
+    atexit.register(templates.keep)
     with (target / "parse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         parsed = _invoke(None, None, ["parse", "--target-path", str(target), "--log-path", str(target / "logs")])
