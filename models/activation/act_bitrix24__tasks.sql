@@ -14,8 +14,8 @@ due as (
 
 )
 
-{%- set no_deal, the_deal = json_texts([]), json_texts(["'D_' || crm_deal_id"]) %}
-{%- set deals = "case when crm_deal_id is null then " ~ no_deal ~ " else " ~ the_deal ~ " end" %}
+{% set no_deal, the_deal = json_texts([]), json_texts(["'D_' || crm_deal_id"]) %}
+{% set deals = "case when crm_deal_id is null then " ~ no_deal ~ " else " ~ the_deal ~ " end" %}
 
 select
     action_id,

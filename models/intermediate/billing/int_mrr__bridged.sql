@@ -4,7 +4,7 @@
 -- mart.
 -- Hazard: exact amounts become money once, here, per customer and month; adding up rounded currencies or rounded
 -- subscriptions gives other cents.
-{%- set causes = ['seat', 'price', 'plan', 'discount'] %}
+{% set causes = ['seat', 'price', 'plan', 'discount'] %}
 
 with
 

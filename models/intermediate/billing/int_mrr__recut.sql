@@ -5,11 +5,11 @@
 -- difference a sum of named causes; every step is rounded like the published number, so the sum is exact.
 -- Hazard: the cause that a rule is charged with depends on the order (a paused subscription that is also past due is
 -- charged to whichever comes first); the order is data. Customers whom no rule touches have the final row only.
-{%- set rules = [
+{% set rules = [
     'discount_repeating', 'discount_once', 'free_time', 'past_due_days', 'unpaid', 'paused', 'churn_timing', 'usage',
     'fx_rate', 'proration', 'free_customers', 'refunds',
 ] %}
-{%- set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
+{% set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
 
 with
 

@@ -4,7 +4,7 @@
 -- Why it exists: quantities are priced here and nowhere else, whether each costs the same, in packs, or by tiers.
 -- Hazard: a tiered price has no amount per seat. Graduated tiers charge each unit by the tier it falls in, volume tiers
 -- charge all units by the tier that the quantity reaches; both may add a flat amount.
-{%- set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
+{% set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
 
 with
 

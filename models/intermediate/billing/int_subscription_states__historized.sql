@@ -4,7 +4,7 @@
 -- (columns *_units, see macros/economics/exact_money.sql) and shown as money in the subscription's own currency.
 -- Hazard: contract_units and mrr_units are what counts under our rules and are zero in states that do not count; the
 -- units that no rule has looked at yet are listed_units and <view>_net_units.
-{%- set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
+{% set views = ['recurring', 'forever', 'every', 'unless_repeating'] %}
 
 with
 

@@ -437,7 +437,7 @@ joined as (
 
 )
 
-{%- set text = dbt.type_string() %}
+{% set text = dbt.type_string() %}
 
 select
     *,

@@ -4,10 +4,10 @@
 -- begun, by month: another month is another figure), share (customers per category), estimate (comes with its interval,
 -- if one may rely on that), burst (actions that are due), contradiction (customers on whom silos disagree).
 
-{%- set state, channel = "coalesce(lifecycle_state, '(none)')", "coalesce(first_touch_channel, '(none)')" %}
-{%- set month = "substr(cast(month as " ~ dbt.type_string() ~ "), 1, 7)" %}
-{%- set a_year_ago = dbt.dateadd('month', -12, "date_trunc('month', " ~ as_of() ~ ")") %}
-{%- set figures = [
+{% set state, channel = "coalesce(lifecycle_state, '(none)')", "coalesce(first_touch_channel, '(none)')" %}
+{% set month = "substr(cast(month as " ~ dbt.type_string() ~ "), 1, 7)" %}
+{% set a_year_ago = dbt.dateadd('month', -12, "date_trunc('month', " ~ as_of() ~ ")") %}
+{% set figures = [
     {'metric': 'customers', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)'},
     {'metric': 'paying_customers', 'kind': 'level', 'of': 'customers', 'figure': 'count(*)', 'where': 'mrr > 0'},
     {'metric': 'mrr', 'kind': 'level', 'of': 'customers', 'figure': 'coalesce(sum(mrr), 0)', 'largest': 'max(mrr)'},

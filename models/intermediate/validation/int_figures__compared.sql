@@ -5,8 +5,8 @@
 -- totals of both sides.
 -- Hazard: a rule is applied only where validation_explanations has it approved; the first that fits explains a
 -- customer.
-{%- set near_days = 2 %}
-{%- set smallest = 0.005 %}
+{% set near_days = 2 %}
+{% set smallest = 0.005 %}
 
 with
 

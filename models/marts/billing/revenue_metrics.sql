@@ -3,8 +3,8 @@
 -- Hazard: the row of the open month covers a part of it. Retention over twelve months compares closings in dollars, so
 -- exchange rates are in it; the bridge shows them apart. CAC here is the spend of the month over the customers of the
 -- month, for comparison with reports that do so; channel_economics credits spend to the customers it found.
-{%- set z = 1.959963985 %}
-{%- set bridge = [
+{% set z = 1.959963985 %}
+{% set bridge = [
     'opening_mrr', 'new_mrr', 'reactivation_mrr', 'expansion_mrr', 'contraction_mrr', 'churn_mrr', 'movement_mrr',
     'fx_mrr', 'closing_mrr', 'seat_mrr', 'price_mrr', 'plan_mrr', 'discount_mrr', 'closing_mrr_contract',
     'mrr_past_due', 'mrr_scheduled_churn', 'mrr_paused', 'intra_month_new_churn',

@@ -127,8 +127,8 @@ counted as (
 
 )
 
-{%- set share = "cast(automated_cases as double) / cases" %}
-{%- set target = var('automation_target') %}
+{% set share = "cast(automated_cases as double) / cases" %}
+{% set target = var('automation_target') %}
 
 select
     period,

@@ -6,11 +6,11 @@
 -- outside from the first morning on.
 -- Hazard: theirs can be wrong as well as ours; which errors were found in the reports is in reconciliation_items. What
 -- is shown here moves with late data and corrections; what was decided about a period stays in validation_verdicts.
-{%- set near_days = 3 %}
-{%- set many_slips = 5 %}
-{%- set types = ['timing', 'definition', 'currency', 'manual_error', 'system_error'] %}
-{%- set on_both_lists = 'customer_id is not null and ours != 0 and theirs != 0' %}
-{%- set differs = on_both_lists ~ ' and difference != explained_amount' %}
+{% set near_days = 3 %}
+{% set many_slips = 5 %}
+{% set types = ['timing', 'definition', 'currency', 'manual_error', 'system_error'] %}
+{% set on_both_lists = 'customer_id is not null and ours != 0 and theirs != 0' %}
+{% set differs = on_both_lists ~ ' and difference != explained_amount' %}
 
 with
 
