@@ -132,7 +132,7 @@ class Courier:
             if settled.withdrawn:
                 step.withdraw(settled.withdrawn, self._time.now())
             if wall > self._renew_at:
-                step.renew(wall)
+                step.stay(wall)
                 self._renew_at = wall + LEASE_SECONDS / 3
             step.set_pace(pace, wall)
         self._tell(settled)
@@ -319,6 +319,7 @@ class Courier:
             unsent = [*self._in_hand, *(item for half in self._halves for item in half)]
             if unsent:
                 step.release([item.seq for item in unsent])
+            step.leave()
             step.set_pace(pace, wall)
             left = step.left()
         self._tell(settled)

@@ -25,7 +25,18 @@ from activation.actions import Action, Outcome, State
 from activation.enqueue import Enqueueing, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
-from activation.tables import IN_DOUBT, attempts, deliveries, engine_for, is_gone, listed, metadata, one_of, openings
+from activation.tables import (
+    IS_UNKNOWN,
+    attempts,
+    deliveries,
+    engine_for,
+    is_gone,
+    listed,
+    metadata,
+    one_of,
+    openings,
+    workers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -99,8 +110,11 @@ class Ledger:
 
     def unresolved(self) -> dict[str, Entry]:
         """What was sent and may have arrived."""
-        query = sa.select(deliveries).where(IN_DOUBT, deliveries.c.state.in_([State.SENDING, State.UNKNOWN]))
         with self.reading() as connection:
+            # nobody sends anything unless there is a worker; an index says what else is open
+            is_sent = connection.execute(sa.select(workers.c.worker).limit(1)).first() is not None
+            states = deliveries.c.state.in_([State.SENDING, State.UNKNOWN]) if is_sent else IS_UNKNOWN
+            query = sa.select(deliveries).where(states)
             return {row.action_id: entry_of(row) for row in connection.execute(query)}
 
     def delivered(self) -> Iterator[str]:
@@ -217,26 +231,24 @@ class Ledger:
         wall = time.time() if wall is None else wall
         held = deliveries.c
         with self.reading() as connection:  # most often there is nothing, and looking takes no lock
-            query = sa.select(held.lease, sa.func.max(held.lease_until)).where(IN_DOUBT, held.lease.is_not(None))
-            leases = connection.execute(query.group_by(held.lease)).all()
-            orphan = IN_DOUBT & held.lease.is_(None) & (held.state == State.SENDING)
-            orphans = connection.execute(sa.select(sa.func.count()).where(orphan)).scalar()
-        dead = [str(each[0]) for each in leases if is_gone(str(each[0])) or float(each[1] or 0.0) < wall]
-        if not dead and not orphans:
+            leases = connection.execute(sa.select(workers)).all()
+        dead = [worker for worker, until in leases if until < wall or is_gone(worker)]
+        if not dead:
             return 0
-        lost = IN_DOUBT & (held.lease.in_(dead) | orphan)
+        lost = held.lease.in_(dead)
         with self.transaction() as connection:
             stuck = connection.execute(sa.select(deliveries).where(lost & (held.state == State.SENDING))).all()
             if stuck:
                 connection.execute(attempts.insert(), [died(row, now) for row in stuck])
             change = sa.update(deliveries).where(lost)
-            freed: Mapping[str, Any] = {"lease": None, "lease_until": None, "queued": held.plan_id}
+            freed: Mapping[str, Any] = {"lease": None, "queued": held.plan_id}
             connection.execute(
                 change.where(held.state == State.SENDING).values(
                     state=State.UNKNOWN, reason=DIED_IN_FLIGHT, updated_at=now, **freed
                 )
             )
             connection.execute(change.where(held.lease.is_not(None)).values(**freed))
+            connection.execute(sa.delete(workers).where(workers.c.worker.in_(dead)))
         return len(stuck)
 
     # One at a time, for those who do without a queue

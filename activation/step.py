@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from activation.actions import OPEN_STATES, Action, Outcome, State
 from activation.enqueue import write
 from activation.prepared import Prepared, any_of
-from activation.tables import attempts, deliveries, listed, one_of, openings, pace, pairs
+from activation.tables import attempts, deliveries, listed, one_of, openings, pace, pairs, workers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -105,7 +105,7 @@ _known = deliveries.c
 _NUMBERED = one_of(_known.seq, "numbers")
 _MINE = _known.lease == sa.bindparam("worker")
 _HERE = _known.destination == sa.bindparam("here")
-_FREED = {"lease": None, "lease_until": None}
+_FREED = {"lease": None}
 _earlier = deliveries.alias("earlier")
 _IS_BEHIND = (
     sa.exists()
@@ -145,10 +145,15 @@ _KNOWN = Prepared(sa.select(_known.action_id).where(one_of(_known.action_id, "id
 _LAST = sa.select(sa.func.coalesce(sa.func.max(_known.seq), 0))
 _DRAWN = "select nextval(pg_get_serial_sequence('deliveries', 'seq')) from generate_series(1, %s)"
 _NUMBERS = sa.select(_known.action_id, _known.seq).where(one_of(_known.action_id, "ids"))
-_HOLD = Many(sa.update(deliveries).values(lease=sa.bindparam("worker"), lease_until=sa.bindparam("until"), queued=None))
+_HOLD = Many(sa.update(deliveries).values(lease=sa.bindparam("worker"), queued=None))
 _IS_DUE = sa.select(_known.action_id).where(_IS_FREE, _known.due <= sa.bindparam("wall")).limit(1)
 _NEXT_DUE = sa.select(sa.func.min(_known.due)).where(_IS_FREE)
-_RENEW = sa.update(deliveries).where(_MINE).values(lease_until=sa.bindparam("until"))
+_COME: dict[str, Any] = {"sqlite": sqlite.insert(workers), "postgresql": postgresql.insert(workers)}
+_STAY = {
+    name: come.on_conflict_do_update(index_elements=["worker"], set_={"lease_until": come.excluded.lease_until})
+    for name, come in _COME.items()
+}
+_LEAVE = sa.delete(workers).where(workers.c.worker == sa.bindparam("me"))
 _RELEASE = sa.update(deliveries).where(_NUMBERED, _MINE).values(**_FREED, queued=_known.plan_id)
 _intend = sa.update(deliveries).values(
     state=State.SENDING,
@@ -158,7 +163,6 @@ _intend = sa.update(deliveries).values(
     updated_at=sa.bindparam("now"),
     first_tried=sa.func.coalesce(_known.first_tried, sa.bindparam("wall")),
     lease=sa.bindparam("to_lease"),
-    lease_until=sa.bindparam("until"),
     queued=None,
 )
 _INTEND = Many(_intend)
@@ -328,11 +332,17 @@ class Step:
 
     def hold(self, numbers: Sequence[int], wall: float) -> None:
         """Keep what was claimed and is not sent yet from others."""
-        _HOLD.run(self._connection, numbers, {"worker": self._worker, "until": wall + LEASE_SECONDS})
+        self.stay(wall)
+        _HOLD.run(self._connection, numbers, {"worker": self._worker})
 
-    def renew(self, wall: float) -> None:
-        """Hold on to what this worker holds."""
-        self._connection.execute(_RENEW, {"worker": self._worker, "until": wall + LEASE_SECONDS})
+    def stay(self, wall: float) -> None:
+        """Hold on to what this worker holds; who holds something without being a worker is never taken for alive."""
+        values = {"worker": self._worker, "lease_until": wall + LEASE_SECONDS if self._worker else 0.0}
+        self._connection.execute(_STAY[self._connection.dialect.name], [values])
+
+    def leave(self) -> None:
+        """This worker holds nothing any more, and will not."""
+        self._connection.execute(_LEAVE, {"me": self._worker})
 
     def release(self, numbers: Sequence[int]) -> None:
         """Give back what was claimed and not sent."""
@@ -385,7 +395,8 @@ class Step:
 
     def begin(self, new: Sequence[Claimed], now: datetime, wall: float) -> None:
         """Note that these, of which nobody heard before, are about to be sent."""
-        values = {"plan_id": self._plan_id, "lease": self._worker, "lease_until": wall + LEASE_SECONDS}
+        self.stay(wall)
+        values = {"plan_id": self._plan_id, "lease": self._worker}
         self._write(new, now, state=State.SENDING, attempt_count=1, tries=1, started_at=now, first_tried=wall, **values)
 
     def note(self, new: Sequence[Claimed], now: datetime) -> None:
@@ -410,12 +421,8 @@ class Step:
 
         `fresh` are those that were claimed in this very transaction; of the others the lease may have been lost.
         """
-        values: dict[str, Any] = {
-            "now": now,
-            "wall": wall,
-            "until": wall + LEASE_SECONDS,
-            "to_lease": self._worker or None,
-        }
+        self.stay(wall)
+        values: dict[str, Any] = {"now": now, "wall": wall, "to_lease": self._worker}
         old = [each for each in numbers if each not in fresh] if self._worker else []
         new = numbers if not old else [each for each in numbers if each in fresh]
         if new:

@@ -58,8 +58,7 @@ deliveries = sa.Table(
     sa.Column("first_tried", sa.Float),  # since when it has been tried without an end; the age that is capped
     sa.Column("is_wanted", sa.Boolean, nullable=False, server_default=sa.true()),  # false: only find out, never send
     sa.Column("order_key", sa.Text),
-    sa.Column("lease", sa.Text),  # the worker that holds it
-    sa.Column("lease_until", sa.Float),
+    sa.Column("lease", sa.Text),  # the worker that holds it, see `workers`
 )
 
 # Indexes are written in every commit, so each is kept in an order in which neighbours change together.
@@ -79,9 +78,9 @@ sa.Index(
     sqlite_where=deliveries.c.state == "acknowledged",
     postgresql_where=deliveries.c.state == "acknowledged",
 )
-# What somebody holds, or nobody can vouch for, is looked for at every start:
-IN_DOUBT = deliveries.c.lease.is_not(None) | any_of(deliveries.c.state, (State.SENDING, State.UNKNOWN))
-sa.Index("deliveries_in_doubt", deliveries.c.lease, sqlite_where=IN_DOUBT, postgresql_where=IN_DOUBT)
+# What nobody can vouch for is looked for in every plan:
+IS_UNKNOWN = any_of(deliveries.c.state, [State.UNKNOWN])
+sa.Index("deliveries_unknown", deliveries.c.seq, sqlite_where=IS_UNKNOWN, postgresql_where=IS_UNKNOWN)
 sa.Index(
     "deliveries_in_order",
     deliveries.c.destination,
@@ -103,6 +102,15 @@ attempts = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("status_code", sa.Integer),
     sa.Column("reason", sa.Text, nullable=False),
+)
+
+# Who may hold deliveries, and until when it is taken for alive. What a worker holds says so in `lease`, which has no
+# index: it is written for every action, and only asked for after somebody died.
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("worker", sa.Text, primary_key=True),
+    sa.Column("lease_until", sa.Float, nullable=False),
 )
 
 # Which queues the workers of a plan may claim from: what is enqueued waits in a queue of its own until somebody has

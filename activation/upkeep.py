@@ -109,7 +109,6 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
                 state=sa.case((known.state == State.ACKNOWLEDGED, known.state), else_=State.DROPPED),
                 queued=None,
                 lease=None,
-                lease_until=None,
                 updated_at=now,
             )
         )

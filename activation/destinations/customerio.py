@@ -46,11 +46,11 @@ class CustomerIo(Basics):
     def send(self, actions: Sequence[Action]) -> list[Outcome]:
         """See Destination."""
         references = ulids([action.occurred_at for action in actions], [action.action_id for action in actions])
+        payloads = [action.payload for action in actions]
+        is_small = max(map(len, payloads)) <= SURELY_SMALL
         entities: list[Any] = []
         problems: dict[int, Outcome] = {}
-        names: dict[Any, str] = {}
-        bodies = all_parsed([action.payload for action in actions])
-        for place, (action, body, reference) in enumerate(zip(actions, bodies, references, strict=True)):
+        for place, (action, body, reference) in enumerate(zip(actions, all_parsed(payloads), references, strict=True)):
             if user_id := body.get("user_id"):
                 identifiers = {"id": str(user_id)}
             elif email := body.get("email"):
@@ -58,8 +58,7 @@ class CustomerIo(Basics):
             else:
                 problems[place] = Outcome.rejected("The payload names neither user_id nor email.")
                 continue
-            given = str(body.get("event_name") or "")
-            name = names.get(given) or names.setdefault(given, given.strip())
+            name, problem = _name(str(body.get("event_name") or ""))
             entity: Any = {
                 "type": "person",
                 "identifiers": identifiers,
@@ -69,8 +68,7 @@ class CustomerIo(Basics):
                 "timestamp": seconds(action.occurred_at),
                 "attributes": body.get("attributes") or {},
             }
-            problem = _name_problem(name)
-            if not problem and len(action.payload) > SURELY_SMALL:
+            if not problem and not is_small:
                 entity, problem = _measured(entity)
             if problem:
                 problems[place] = Outcome.rejected(problem)
@@ -117,9 +115,11 @@ class CustomerIo(Basics):
 
 
 @lru_cache(maxsize=1000)
-def _name_problem(name: str) -> str:
+def _name(given: str) -> tuple[str, str]:
+    """The event's name as Customer.io keeps it, and what is wrong with it (nothing if it is empty)."""
+    name = given.strip()
     size = len(name.encode())
-    return "" if 0 < size <= NAME_BYTES else f"An event_name has 1 to {NAME_BYTES} bytes, this one has {size}."
+    return name, "" if 0 < size <= NAME_BYTES else f"An event_name has 1 to {NAME_BYTES} bytes, this one has {size}."
 
 
 def _measured(entity: dict[str, Any]) -> tuple[orjson.Fragment, str]:
