@@ -232,7 +232,7 @@ class Ledger:
         held = deliveries.c
         with self.reading() as connection:  # most often there is nothing, and looking takes no lock
             leases = connection.execute(sa.select(workers)).all()
-        dead = [worker for worker, until in leases if until < wall or is_gone(worker)]
+        dead = [row.worker for row in leases if row.lease_until < wall or is_gone(row.worker)]
         if not dead:
             return 0
         lost = held.lease.in_(dead)

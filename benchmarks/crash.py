@@ -73,6 +73,7 @@ class Fuse:
 
 def live(ledger_path: Path, url: str, wanted: Path, at: int | None) -> None:
     """One life: plan and deliver, dying on the way if told so."""
+    tempfile.tempdir = str(ledger_path.parent)  # who is killed cannot tidy up
     run_time = RunTime(AS_OF)
     ledger = Ledger(ledger_path)
     served = connect(url, run_time)
