@@ -12,7 +12,7 @@
     cast('1970-01-01' as timestamp)
 {%- endmacro %}
 
-{% macro signals_listening() %}
+{% macro signals_sounds() %}
 {% set parts = [('behaviour', 1), ('until_behaviour', 2), ('then_behaviour', 2), ('last_behaviour', 3)] %}
 {% set takes_steps = "kind in ('absence', 'sequence', 'due')" %}
 signals as (

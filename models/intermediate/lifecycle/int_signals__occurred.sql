@@ -44,7 +44,7 @@
     'proof_to': 'timestamp',
     'proving_event_ids': text,
 } %}
-{# of the customer, and of everything that all customers depend on #}
+{# what a row 'listened' says of the customer, and of what all customers depend on #}
 {% set remembered = {
     'renewed_from_at': 'timestamp',
     'identity_number': 'bigint',
@@ -61,20 +61,20 @@
 
 with recursive
 
--- signals, listeners, sounds, voices: what is listened for, and under which names it is heard
-{{ signals_listening() }}
+-- what is listened for, and under which names is it heard? signals, listeners, sounds, voices (listening.sql)
+{{ signals_sounds() }}
 
--- listened: who is looked at, and from which instant on
+-- who is looked at, and from which instant on? listened (changes.sql)
 {{ signals_listened(remembered) }}
 
 {% if is_incremental() %}
 
--- said, kept_before: what they said since as far back as it matters, and what they were told before
+-- what did they say as far back as it matters, and what were they told before? said, kept_before (recall.sql)
 {{ signals_recalled() }}
 
 {% endif %}
 
--- use of the product, by whom and when
+-- use of the product, and each message once: used_once (hearing.sql)
 used as (
 
     select
@@ -90,7 +90,7 @@ used as (
 
 {{ signals_taken_once('used', ['event_id'], ['occurred_at', 'received_at nulls last']) }}
 
--- all other behaviours, in full
+-- all other behaviours, in full: told_once
 told as (
 
     select
@@ -239,7 +239,7 @@ heard as (
 
 ),
 
--- silent_uses, counting, good_dates, steps_of_use: what the kinds make of use, by its instants
+-- what the kinds make of use, by its instants: silent_uses, counting, good_dates (kinds/), steps_of_use (steps.sql)
 {{ signals_silent_uses() }}
 {{ signals_counting() }}
 {{ signals_good_dates() }}
@@ -281,7 +281,7 @@ shown as (
 
 ),
 
--- what each kind finds
+-- what each kind finds: candidates_<kind> (kinds/)
 {{ signals_first_every() }}
 {{ signals_count_within() }}
 {{ signals_steps() }}
@@ -301,7 +301,7 @@ candidates as (
 
 ),
 
--- rearmed: those of them that count
+-- which of them count? rearmed (rearm.sql)
 {{ signals_rearmed() }}
 
 -- when could time alone bring an occurrence? the deadlines of what was begun, promised or last seen, past ones included
