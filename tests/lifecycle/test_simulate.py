@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from lifecycle.settings import Places
 from sandbox import detached, generate
 from sandbox.limits import Limits
 from sandbox.world.parameters import WorldParameters
+from sandbox.world.state import World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,3 +127,24 @@ def test_there_has_to_be_a_simulation_to_resume(tmp_path: Path, monkeypatch: pyt
     answer = CliRunner().invoke(cli.app, ["simulate", "--resume", "--json"])
     assert answer.exit_code == 2
     assert "leave --resume out" in answer.output
+
+
+@pytest.mark.usefixtures("company")
+def test_what_is_over_cannot_be_planted_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated([], 3)
+    (tmp_path / "simulation").mkdir()
+    (tmp_path / simulate.DAYS).rename(tmp_path / "simulation" / simulate.DAYS)
+    monkeypatch.setattr(settings, "places", lambda: Places(tmp_path))
+    answer = CliRunner().invoke(cli.app, ["simulate", "--resume", "--days", "9", "--plant-on", "2", "--json"])
+    assert answer.exit_code == 2
+    assert "Day 2 is over; plant on day 3 or later" in answer.output
+
+
+def test_finance_of_a_company_that_is_there_counts_otherwise_from_a_day_on(tmp_path: Path) -> None:
+    World(WorldParameters(customers=3, months=2)).save(tmp_path)
+    before = World.load(tmp_path)
+    World.change_parameters(tmp_path, simulate._planting((15, 18)))
+    after = World.load(tmp_path)
+    days = before.parameters.days
+    assert after.parameters == replace(before.parameters, net_of_fees=(days + 14, days + 17))
+    assert after.counters == before.counters
