@@ -21,7 +21,7 @@ import duckdb
 from dlt.common.configuration.exceptions import ConfigurationException
 from dlt.common.pipeline import LoadInfo
 
-from ingest import configuration, contracts, ops
+from ingest import configuration, contracts, once, ops
 from ingest.contracts import TableContract
 from ingest.errors import ConfigurationError, CredentialsError, IngestError, LoadError
 from ingest.extraction import Extraction
@@ -53,6 +53,7 @@ Say = Callable[[str], None]
 def apply_dlt_settings() -> None:
     """Put this project's dlt settings in force for this process."""
     os.environ.update(DLT_SETTINGS)
+    once.remember()
 
 
 def run_source(source: str, *, run_id: str, as_of: dt.datetime, data_dir: Path, say: Say) -> SourceResult:

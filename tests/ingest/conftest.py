@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,70 +9,46 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import silos
-from harness import Ingest, Vendors
+from harness import Ingest, Reader, Vendors, point_at, set_up
 
-from ingest import bitrix24, pipeline
-from ingest.http import Pace, Patience
+from ingest.http import Patience
 from sandbox import serve
 from sandbox.limits import Limits
 from sandbox.store import Store
 
 
 @pytest.fixture(autouse=True)
-def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings of a run, all pointing nowhere until a test says where; nothing of this machine is read."""
-    for name in [name for name in os.environ if name.startswith(("SOURCES__", "INGEST__"))]:
-        monkeypatch.delenv(name)
-    for name, value in pipeline.DLT_SETTINGS.items():
-        monkeypatch.setenv(name, value)
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-    monkeypatch.setenv("SOURCES__SPEND__BUCKET_URL", str(tmp_path / "data" / "bucket" / "spend"))
-    monkeypatch.setenv("SOURCES__REPORTS__BUCKET_URL", str(tmp_path / "data" / "bucket" / "reports"))
-    monkeypatch.setenv("SOURCES__PRODUCT__BUCKET_URL", str(tmp_path / "data" / "bucket" / "events"))
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a run keeps its data; the sources read folders in it, and vendors nowhere until a test says where."""
+    set_up(monkeypatch, tmp_path)
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[serve.RunningSandbox]:
+    """One sandbox for all tests, on a free port, without limits."""
+    folder = tmp_path_factory.mktemp("silos")
+    silos.open_store(folder).close()
+    with serve.start(folder, limits=Limits.off()) as found:
+        yield found
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    path = tmp_path / "data"
-    for name in ("events", "spend", "reports"):
-        (path / "bucket" / name).mkdir(parents=True)
-    return path
+def store(running: serve.RunningSandbox) -> Store:
+    """The silos' store with a little of everything, afresh."""
+    silos.empty(running.world.store)
+    silos.fill(running.world.store)
+    return running.world.store
 
 
 @pytest.fixture
-def store(data_dir: Path) -> Iterator[Store]:
-    """The silos' store with a little of everything."""
-    opened = silos.open_store(data_dir)
-    silos.fill(opened)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def vendors(data_dir: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendors]:
-    """The sandbox on a free port, without limits, and the settings that point at it."""
+def vendors(running: serve.RunningSandbox, store: Store, monkeypatch: pytest.MonkeyPatch) -> Vendors:
+    """The sandbox as it shows the store, behaving well, and the settings that point at it."""
     assert store.now() > 0, "the vendors show what the store holds, so it comes first"
-    with serve.start(data_dir, limits=Limits.off()) as running:
-        url = running.url
-        for name, value in {
-            "STRIPE__BASE_URL": f"{url}/stripe",
-            "STRIPE__API_KEY": "rk_test_sandbox",
-            "STRIPE__REQUESTS_PER_SECOND": "1000",
-            "ZENDESK__BASE_URL": f"{url}/zendesk",
-            "ZENDESK__EMAIL": "ops@sandbox.example",
-            "ZENDESK__API_TOKEN": "sandbox-zendesk-token",
-            "ZENDESK__EXPORTS_PER_MINUTE": "1000",
-            "BITRIX24__WEBHOOK_URL": f"{url}/bitrix24/rest/1/sandboxsecret",
-            "CUSTOMERIO__BASE_URL": f"{url}/customerio/app",
-            "CUSTOMERIO__APP_KEY": "sandbox-app-key",
-            "CUSTOMERIO__REQUESTS_PER_SECOND": "1000",
-        }.items():
-            monkeypatch.setenv(f"SOURCES__{name}", value)
-        # the portal's pace belongs to the account and so to the process: tests would wait for one another
-        monkeypatch.setattr(bitrix24, "PACE", Pace(100_000, 1.0))
-        yield Vendors(url)
+    running.world.faults.clear()
+    running.world.requests.clear()
+    point_at(monkeypatch, running.url)
+    return Vendors(running.url)
 
 
 @pytest.fixture
@@ -84,5 +59,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ingest(data_dir: Path) -> Ingest:
+def load(data_dir: Path) -> Ingest:
+    """Sources as the pipeline reads and loads them."""
     return Ingest(data_dir)
+
+
+@pytest.fixture
+def ingest(data_dir: Path) -> Iterator[Reader]:
+    """Sources as the pipeline reads them, with a short way into the warehouse."""
+    reader = Reader(data_dir)
+    yield reader
+    reader.close()

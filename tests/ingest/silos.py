@@ -29,6 +29,13 @@ def open_store(data_dir: Path) -> Store:
     return Store(silo_path(data_dir))
 
 
+def empty(store: Store) -> None:
+    """Take everything out of a store, so that another test may fill it."""
+    with store.transaction():
+        for table in ("documents", "inbox", "settings", "sequences"):
+            store._connection.execute(f"delete from {table}")
+
+
 def iso(unix: float) -> str:
     return dt.datetime.fromtimestamp(unix, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -1,12 +1,10 @@
+"""Asking for a run: settings that stop it, a caller that dies, the command line. What a run loads: test_loading.py."""
+
 from __future__ import annotations
 
-import datetime as dt
 import os
-import signal
-import stat
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,86 +12,12 @@ from types import SimpleNamespace
 import duckdb
 import pytest
 import silos
-from harness import NOW, Ingest, Vendors, conserved
+from harness import NOW, Vendors
 
-from ingest import configuration, contracts, extract, ops, pipeline, tables
+from ingest import configuration, extract, ops, tables
 from ingest.errors import ConfigurationError
-from sandbox.store import Store
 
 DAY = silos.NOW.date()
-
-
-@pytest.fixture
-def files(data_dir: Path) -> None:
-    for back in range(1, 6):
-        day = DAY - dt.timedelta(days=back)
-        silos.write_events(data_dir / "bucket" / "events", day, silos.event_rows(day, 40))
-        silos.write_spend(data_dir / "bucket" / "spend", day, [silos.spend_line(day)])
-
-
-def contents(data_dir: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every raw table without the marks of its load, and without what a run says about itself."""
-    found = {}
-    with duckdb.connect(str(data_dir / "warehouse.duckdb"), read_only=True) as connection:
-        for source in extract.SOURCES:
-            for name, table in contracts.load(source).items():
-                columns = ", ".join(f'"{column}"::varchar' for column in table.columns)
-                rows = connection.execute(f'select {columns} from {table.dataset}."{name}" order by all').fetchall()
-                found[f"{source}.{name}"] = rows
-        found["quarantine"] = connection.execute(
-            "select source, table_name, record_key, reason, payload from raw_ops.quarantine order by all"
-        ).fetchall()
-    return found
-
-
-@pytest.mark.usefixtures("files")
-@pytest.mark.usefixtures("vendors")
-def test_a_run_loads_every_source_and_writes_down_how_each_one_ended(
-    ingest: Ingest, store: Store, data_dir: Path
-) -> None:
-    said: list[tuple[str, str]] = []
-    settings = SimpleNamespace(data_dir=data_dir)
-    results = extract.run(
-        settings, run_id="r1", as_of=NOW.replace(tzinfo=dt.UTC), progress=lambda *line: said.append(line)
-    )
-    assert [result.source for result in results] == list(extract.SOURCES)
-    assert all(result.ok and conserved(result) for result in results), [result.error for result in results]
-    assert ingest.rows("select run_id, as_of from raw_ops.runs") == [("r1", NOW)]
-    assert ingest.rows("select distinct status, as_of from raw_ops.extracts") == [("succeeded", NOW)]
-    through = dict(ingest.rows("select source, data_through_at from raw_ops.extracts"))
-    midnight = dt.datetime.combine(DAY, dt.time.min)
-    of_files = {"product": midnight, "spend": midnight, "reports": None}  # nobody has filed a report
-    assert through == {**dict.fromkeys(extract.SOURCES, NOW), **of_files}
-    unequal = "rows_extracted <> rows_loaded + rows_quarantined + rows_deduplicated"
-    assert ingest.count(f"raw_ops.extract_tables where {unequal}") == 0
-    assert {source for source, _ in said} == set(extract.SOURCES)
-    assert ingest.count("raw_product.events") == 200
-    assert ingest.count("raw_stripe.customers") == store.count("stripe.customers")
-
-
-@pytest.mark.usefixtures("files")
-@pytest.mark.usefixtures("vendors")
-def test_one_silo_down_loses_only_itself_and_the_next_run_recovers(
-    ingest: Ingest, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = SimpleNamespace(data_dir=data_dir)
-    good = os.environ["SOURCES__ZENDESK__BASE_URL"]
-    monkeypatch.setenv("SOURCES__ZENDESK__BASE_URL", "http://127.0.0.1:9/zendesk")
-    chosen = ["zendesk", "stripe", "product"]
-    results = {result.source: result for result in extract.run(settings, run_id="r1", as_of=NOW, sources=chosen)}
-    assert [results[name].status for name in chosen] == ["failed", "ok", "ok"]
-    assert "Zendesk cannot be reached" in str(results["zendesk"].error)
-    assert not results["zendesk"].is_misconfigured
-    assert ingest.rows("select source, status, data_through_at is null from raw_ops.extracts order by 1") == [
-        ("product", "succeeded", False),
-        ("stripe", "succeeded", False),
-        ("zendesk", "failed", True),
-    ]
-    assert ingest.count("raw_zendesk.tickets") == 0
-    monkeypatch.setenv("SOURCES__ZENDESK__BASE_URL", good)
-    (recovered,) = extract.run(settings, run_id="r2", as_of=NOW, sources=["zendesk"])
-    assert recovered.ok
-    assert ingest.count("raw_zendesk.tickets") == 5
 
 
 @pytest.mark.parametrize(
@@ -130,128 +54,6 @@ def test_an_unknown_source_is_refused_by_name(data_dir: Path) -> None:
         extract.run(SimpleNamespace(data_dir=data_dir), run_id="r1", as_of=NOW, sources=["salesforce"])
     with pytest.raises(ConfigurationError, match="salesforce"):
         configuration.resolve("salesforce")
-
-
-@pytest.mark.usefixtures("vendors")
-def test_no_row_stays_in_the_working_directory_and_nobody_else_may_look_into_it(ingest: Ingest, data_dir: Path) -> None:
-    ingest("stripe")
-    working = data_dir / "dlt"
-    assert [path.name for path in working.rglob("*")] == ["writer.lock"]
-    assert stat.S_IMODE(working.stat().st_mode) == 0o700
-    assert pipeline.DLT_SETTINGS["RUNTIME__DLTHUB_TELEMETRY"] == "false"
-
-
-@pytest.mark.usefixtures("vendors")
-def test_the_staging_copy_of_the_rows_is_emptied(ingest: Ingest) -> None:
-    ingest("stripe")
-    assert ingest.count("raw_stripe_staging.customers") == 0
-
-
-@pytest.mark.usefixtures("vendors")
-def test_a_table_that_was_emptied_is_read_again_from_the_beginning(ingest: Ingest, store: Store) -> None:
-    ingest("stripe")
-    ingest.change("delete from raw_stripe.invoices")
-    ingest("stripe")
-    assert ingest.count("raw_stripe.invoices") == store.count("stripe.invoices")
-    assert any("is empty now" in sentence for sentence in ingest.said)
-
-
-@pytest.mark.usefixtures("vendors")
-def test_a_table_that_was_dropped_is_read_again_from_the_beginning(ingest: Ingest, store: Store) -> None:
-    ingest("stripe")
-    ingest.change("drop table raw_stripe.invoices")
-    assert ingest("stripe").ok
-    assert ingest.count("raw_stripe.invoices") == store.count("stripe.invoices")
-
-
-@pytest.mark.usefixtures("vendors")
-def test_without_its_warehouse_a_source_is_read_from_the_beginning(
-    ingest: Ingest, store: Store, data_dir: Path
-) -> None:
-    ingest("bitrix24")
-    (data_dir / "warehouse.duckdb").unlink()
-    assert ingest("bitrix24").ok
-    assert ingest.count("raw_bitrix24.deals") == store.count("bitrix24.deals")
-
-
-@pytest.mark.usefixtures("vendors")
-def test_rows_that_do_not_arrive_are_noticed(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = pipeline._require_arrival
-
-    def lossy(connection: duckdb.DuckDBPyConnection, *arguments: object) -> None:
-        connection.execute("delete from raw_stripe.customers where id = 'cus_000001'")
-        honest(connection, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pipeline, "_require_arrival", lossy)
-    assert ingest("stripe").error == (
-        "stripe.customers: 5 rows were sent and 4 arrived; the next run reads them again."
-    )
-
-
-@pytest.mark.usefixtures("vendors")
-def test_setting_the_same_record_aside_in_two_runs_keeps_the_first_note(ingest: Ingest, store: Store) -> None:
-    silos.put(store, "bitrix24.deals", [silos.deal(90, silos.NOW_UNIX - 60, opportunity="much")], updated="updatedTime")
-    for _ in range(2):
-        assert ingest("bitrix24").rows_quarantined == 1
-    assert ingest.rows("select run_id, reason from raw_ops.quarantine") == [
-        ("run1", "opportunity is 'much', not a number.")
-    ]
-
-
-# What a killed run is: the same steps, cut off at a place that the parent chooses.
-CHILD = textwrap.dedent(
-    """
-    import os, signal, sys
-    from datetime import datetime
-    from pathlib import Path
-    from dlt.load.load import Load
-    from ingest import extract, pipeline
-
-    moment, data_dir = sys.argv[1], Path(sys.argv[2])
-    die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-    honest = {"start": Load.start_new_jobs, "complete": Load.complete_package}
-
-    def start(self, *args, **kwargs):
-        found = honest["start"](self, *args, **kwargs)
-        if moment == "load":
-            die()
-        return found
-
-    def complete(self, *args, **kwargs):
-        if moment == "before_completion":
-            die()
-        return honest["complete"](self, *args, **kwargs)
-
-    Load.start_new_jobs, Load.complete_package = start, complete
-    if moment == "quarantined":
-        noted = pipeline._record_quarantine
-        pipeline._record_quarantine = lambda *args: (noted(*args), die())
-    pipeline.apply_dlt_settings()
-    as_of = datetime(2026, 11, 1, 6)
-    extract.record_run(data_dir, "killed", as_of)
-    for source in ("product", "stripe"):
-        pipeline.run_source(source, run_id="killed", as_of=as_of, data_dir=data_dir, say=lambda _: None)
-    """
-)
-
-
-@pytest.mark.usefixtures("files")
-@pytest.mark.parametrize("moment", ["quarantined", "load", "before_completion"])
-@pytest.mark.usefixtures("vendors")
-@pytest.mark.usefixtures("store")
-def test_a_killed_run_followed_by_another_ends_like_an_undisturbed_one(
-    ingest: Ingest, data_dir: Path, tmp_path: Path, moment: str
-) -> None:
-    bad = silos.write_events(data_dir / "bucket" / "events", DAY, silos.event_rows(DAY, 5))
-    bad.write_bytes(b"no parquet")
-    undisturbed = Ingest(tmp_path / "undisturbed")
-    for source in ("product", "stripe"):
-        assert undisturbed(source).ok
-    killed = subprocess.run([sys.executable, "-c", CHILD, moment, str(data_dir)], check=False, cwd=tmp_path, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    for source in ("product", "stripe"):
-        assert ingest(source).ok
-    assert contents(data_dir) == contents(tmp_path / "undisturbed")
 
 
 def test_a_caller_that_dies_takes_its_workers_along(vendors: Vendors, data_dir: Path, tmp_path: Path) -> None:
@@ -308,8 +110,8 @@ def test_notes_of_a_run_replace_notes_of_the_same_key_and_refuse_unknown_columns
             ops.record(connection, "runs", [{"run_id": "r3", "colour": "red"}])
 
 
-@pytest.mark.usefixtures("files")
 def test_the_command_line_runs_a_source_and_says_so(data_dir: Path, tmp_path: Path) -> None:
+    silos.write_spend(data_dir / "bucket" / "spend", DAY, [silos.spend_line(DAY)] * 5)
     ran = subprocess.run(
         [sys.executable, "-m", "ingest", "spend", "--as-of", "2026-11-01T06:00:00Z"],
         check=False,

@@ -81,18 +81,18 @@ def test_an_unreadable_file_is_set_aside_and_the_other_days_are_loaded(ingest: I
     assert reason.startswith("The file is no readable Parquet")
 
 
-def test_a_day_that_was_loaded_keeps_its_rows_when_one_of_its_files_breaks(ingest: Ingest, bucket: Path) -> None:
+def test_a_day_that_was_loaded_keeps_its_rows_when_one_of_its_files_breaks(load: Ingest, bucket: Path) -> None:
     silos.write_events(bucket, DAY, silos.event_rows(DAY, 10))
     broken = silos.write_events(bucket, DAY, silos.event_rows(DAY, 10, first=10), "part-1.parquet")
-    ingest("product")
+    load("product")
     content = broken.read_bytes()
     broken.write_bytes(content[:100])
-    result = ingest("product")
+    result = load("product")
     assert conserved(result)
-    assert days(ingest) == {DAY: 20}
+    assert days(load) == {DAY: 20}
     broken.write_bytes(content)
-    assert ingest("product").rows_loaded == 20
-    assert ingest.count("raw_ops.quarantine") == 1
+    assert load("product").rows_loaded == 20
+    assert load.count("raw_ops.quarantine") == 1
 
 
 def test_rows_of_the_wrong_type_are_set_aside_with_their_payload(ingest: Ingest, bucket: Path) -> None:
