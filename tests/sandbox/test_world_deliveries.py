@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
 PARAMETERS = WorldParameters(customers=200, months=4, events_per_day=100, seed=11)
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generated")
+    generate(folder, PARAMETERS)
+    return folder
+
+
 @pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    generate(tmp_path, PARAMETERS)
-    return tmp_path
+def data_dir(generated: Path, tmp_path: Path) -> Path:
+    """A world of the test's own."""
+    return shutil.copytree(generated, tmp_path / "data")
 
 
 def state(data_dir: Path) -> World:
@@ -127,9 +135,10 @@ def test_an_escalation_is_worked_on(data_dir: Path) -> None:
 def test_nudges_unblock_integrations_more_often_than_nothing(tmp_path: Path) -> None:
     """The true effect is there to be found: the same world twice, once with help for everybody who is stuck."""
     finished = []
+    generate(tmp_path / "False", WorldParameters(customers=350, months=2, events_per_day=180, seed=2))
+    shutil.copytree(tmp_path / "False", tmp_path / "True")
     for helped in (False, True):
         data_dir = tmp_path / str(helped)
-        generate(data_dir, WorldParameters(customers=350, months=2, events_per_day=180, seed=2))
         world = state(data_dir)
         stuck = (world.accounts.integration == Integration.STARTED) & (world.accounts.phase != Phase.GONE)
         for account in stuck.nonzero()[0].tolist() if helped else []:
