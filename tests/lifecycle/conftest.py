@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
-from ingest import ops, tables
+from ingest import ops
 from lifecycle import dbt
 from lifecycle.settings import Places
+from tests.shared import empty_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +94,9 @@ def fill(places: Places) -> Any:
     """Writes a warehouse as a build would leave it."""
 
     def go(customers: int = 200, actions: int = 3, run_id: str | None = None) -> None:
+        if not places.warehouse.exists():
+            places.warehouse.write_bytes(empty_warehouse())
         with duckdb.connect(str(places.warehouse)) as connection:
-            tables.create_missing(connection)
             connection.execute(WAREHOUSE.format(customers=customers, actions=actions))
             if run_id is not None:
                 ops.record(connection, "runs", [{"run_id": run_id, "as_of": AS_OF, "started_at": AS_OF}])
