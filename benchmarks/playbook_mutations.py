@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import copy
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, main
@@ -243,7 +243,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 def corrupted(playbook: Playbook, mutation: Mutation) -> Playbook:
     """A copy of the playbook with the slip in it; the line numbers stay those of the file."""
     changed = copy.copy(playbook)
-    sheet = copy.copy(playbook.sheets[mutation.seed])
+    sheet = playbook.sheets[mutation.seed]
     matching = [row for row in sheet.rows if all(row[name] == value for name, value in mutation.where.items())]
     if not matching:
         raise LookupError(f"{mutation}: the playbook has no such row.")
@@ -254,10 +254,10 @@ def corrupted(playbook: Playbook, mutation: Mutation) -> Playbook:
     slip = type(target)(target.file, target.number, {**target.values, **mutation.change})
     if mutation.doubled:
         last = sheet.rows[-1].number + 1
-        sheet.rows = [*sheet.rows, type(target)(slip.file, last, slip.values)]
+        rows = [*sheet.rows, type(target)(slip.file, last, slip.values)]
     else:
-        sheet.rows = [_kept(row, target, slip) for row in sheet.rows if row is not target or not mutation.deleted]
-    changed.sheets = {**playbook.sheets, mutation.seed: sheet}
+        rows = [_kept(row, target, slip) for row in sheet.rows if row is not target or not mutation.deleted]
+    changed.sheets = {**playbook.sheets, mutation.seed: replace(sheet, rows=rows)}
     return changed
 
 

@@ -166,6 +166,8 @@ def _not_in_scope(connection: duckdb.DuckDBPyConnection, sheet: Sheet, where: st
 
 def _rows_where(connection: duckdb.DuckDBPyConnection, sheet: Sheet, condition: str) -> list[int]:
     """The numbers of the rows for which a condition holds; a field of the wrong type counts as empty."""
+    if condition in sheet.answered:
+        return sheet.answered[condition]
     values: dict[str, list[Any]] = defaultdict(list)
     for row in sheet.rows:
         values["row_number"].append(row.number)
@@ -175,4 +177,5 @@ def _rows_where(connection: duckdb.DuckDBPyConnection, sheet: Sheet, condition: 
         return []
     columns = ", ".join(f"try_cast(unnest(${column}) as {kind}) as {column}" for column, kind in sheet.types.items())
     query = f"select row_number from (select unnest($row_number) as row_number, {columns}) where {condition}"
-    return [number for (number,) in connection.execute(query, values).fetchall()]
+    sheet.answered[condition] = [number for (number,) in connection.execute(query, values).fetchall()]
+    return sheet.answered[condition]

@@ -72,13 +72,15 @@ class Row:
 
 @dataclass(slots=True)
 class Sheet:
-    """One seed: what its YAML declares, and the rows of its file."""
+    """One seed: what its YAML declares, and the rows of its file. With other rows it is another one: `replace` it."""
 
     name: str
     file: str
     declared: dict[str, Any]
     rows: list[Row] = field(default_factory=list)
     faults: list[Finding] = field(default_factory=list)
+    # what was asked of these rows, and the numbers of those for which it holds: a question costs more than a sheet
+    answered: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def types(self) -> dict[str, str]:
