@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 # three, on two processors: the one that waits for a vendor or the disk leaves its turn to another
 XDIST := -n 3 --dist loadfile --no-loadscope-reorder
 
+# a run and the tests are hundreds of processes: each would compile what it imports where keeping bytecode is switched off
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help install install-dev run stop test lint types all-tests pytest dbt-test end-to-end lock clean
 

@@ -1,16 +1,31 @@
 from __future__ import annotations
 
+import fcntl
 import gc
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Generator
 
+PROJECT_DIR = Path(__file__).resolve().parent.parent
 # the order in which three processes take files up: the first makes the undisturbed run that all of `end_to_end/` copies
 # and waits for, the second is the longest, the third has other things to do meanwhile
 LONGEST = ("test_main_job.py", "test_begun_again.py", "test_extract.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """In a new checkout one process compiles every file and the others wait, instead of each doing it for itself."""
+    if sys.dont_write_bytecode or any((PROJECT_DIR / "tests" / "__pycache__").glob("test_project.*")):
+        return (yield)
+    (PROJECT_DIR / "target").mkdir(exist_ok=True)
+    with (PROJECT_DIR / "target" / "collect.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return (yield)
 
 
 def pytest_collection_finish() -> None:
