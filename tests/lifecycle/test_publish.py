@@ -108,9 +108,9 @@ def test_a_reader_in_a_loop_sees_every_flip_whole_and_no_error(places: Places, m
     assert reader.stdin is not None
     assert reader.stdout is not None
     assert reader.stdout.readline() == "ready\n"
-    reader.stdin.write("go\n" * 200)
+    reader.stdin.write("go\n" * 60)
     reader.stdin.flush()
-    for number in range(1, 9):
+    for number in range(1, 5):
         make_version(f"v{number:02}", customers=1000 + number)
         publish.prune(places, 3)
     reader.stdin.write("go\n" * 5 + "stop\n")
@@ -119,25 +119,25 @@ def test_a_reader_in_a_loop_sees_every_flip_whole_and_no_error(places: Places, m
     reader.wait()
     assert found["errors"] == []
     assert found["sizes"] == sorted(found["sizes"])
-    assert found["sizes"][-1] == 1008
-    assert found["reads"] == 205
+    assert found["sizes"][-1] == 1004
+    assert found["reads"] == 65
 
 
 def test_a_reader_that_holds_an_old_version_keeps_reading_it(places: Places, make_version: Any) -> None:
     make_version("v0", customers=150)
     with duckdb.connect(str(places.published_file.resolve()), read_only=True) as holder:
-        for number in range(1, 6):
+        for number in range(1, 3):
             make_version(f"v{number}")
             publish.prune(places, 1)
         assert holder.execute("select count(*), sum(mrr) from marts.customer_lifecycle").fetchone()[0] == 150
-    assert [path.name for path in (places.published / "versions").iterdir()] == ["v5"]
+    assert [path.name for path in (places.published / "versions").iterdir()] == ["v2"]
 
 
 def test_pruning_keeps_the_newest_and_always_what_serves(places: Places, make_version: Any) -> None:
-    for number in range(5):
+    for number in range(4):
         make_version(f"v{number}")
     publish._point(places.published / "current", publish.Path("versions") / "v0")
-    assert publish.prune(places, 2) == ["v1", "v2"]
+    assert publish.prune(places, 2) == ["v1"]
     assert publish.current_version(places) == "v0"
 
 

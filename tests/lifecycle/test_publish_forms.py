@@ -185,5 +185,5 @@ def test_a_run_may_be_published_twice(places: Places, fill: Any, progress: Any) 
 
 
 def test_readers_under_load_see_whole_versions_in_order_and_no_error(places: Places) -> None:
-    figures = publication.under_load(places, readers=4, publications=4, rows=2000)
+    figures = publication.under_load(places, readers=2, publications=3, rows=2000)
     assert [figure.name for figure in figures if not figure.holds] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -41,6 +42,10 @@ from lifecycle.settings import Places
 from tests.shared import empty_warehouse
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
+
+
+# each run reads and judges the playbook before anything else; here they are all of one playbook
+read_once = functools.cache(sheets.read)
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +108,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
         monkeypatch.setattr(module, "remember", lambda *_args, name=module.__name__: played.remembered.append(name))
     # no run decides what is in an extract, and Tableau's engine takes longer to start than a run takes here
     monkeypatch.setenv(settings.TABLEAU_EXTRACT.variable, "false")
+    monkeypatch.setattr(sheets, "read", lambda: read_once(sheets.PROJECT))
     monkeypatch.setattr(settings, "places", lambda: places)
     monkeypatch.setattr(settings, "check_all", lambda: None)
     monkeypatch.setattr(run.clock, "as_of", lambda: AS_OF)

@@ -13,8 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.playbook.worlds import by_world, customers_of, difference, rng_of, rng_of_batch
 from tests.warehouse import Warehouse
@@ -412,42 +410,15 @@ def incremental(compiled: dict[str, str], tmp_path_factory: pytest.TempPathFacto
     warehouse.execute("create schema intermediate")
     for model in models:
         warehouse.execute(f"create table intermediate.{model} (customer_id varchar)")
-    warehouse.dbt("compile", "--vars", f"{{as_of: '{AS_OF}'}}", "--select", *models)
-    found = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
+    found = warehouse.compiled(*models, arguments=("--vars", f"{{as_of: '{AS_OF}'}}"))
     assert all(f'"intermediate"."{model}"' in found[model] for model in models)
-    return {model: found[model] for model in models}
+    return found
 
 
 @pytest.fixture(scope="module")
 def detector(shared_playbook: Any, incremental: dict[str, str]) -> Detector:
     """The playbook with the behaviours of this file instead of the shipped ones."""
     return Detector(shared_playbook, incremental)
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> tuple[set[Event], list[Event], datetime]:
-    """Some customers with some events, an order of arrival with duplicates, and how far the silo is complete."""
-    moments = draw(
-        st.lists(
-            st.tuples(
-                st.integers(0, 14), st.sampled_from(["c1", "c2"]), st.sampled_from("uv"), st.sampled_from("aabbcmmr"),
-                st.integers(0, 4),
-            ),
-            max_size=16,
-        )
-    )  # fmt: skip
-    # close to as_of, so that deadlines fall before and after what is known; ids do not follow time, as in real life
-    start = AS_OF - timedelta(minutes=draw(st.integers(8, 20)))
-    keys = draw(st.permutations(range(len(moments))))
-    events = {
-        make_event(start + timedelta(minutes=minute), f"e{key:02d}", customer, customer + user, name, number)
-        for key, (minute, customer, user, name, number) in zip(keys, moments, strict=True)
-    }
-    ordered = sorted(events, key=lambda event: event.id)
-    copies = draw(st.lists(st.sampled_from(ordered), max_size=4)) if ordered else []
-    arrivals = draw(st.permutations(ordered + copies))
-    observed = AS_OF - timedelta(minutes=draw(st.sampled_from([0, 0, 3, 7])))
-    return events, arrivals, observed
 
 
 def make_event(at: datetime, key: str, customer: str, user: str, name: str, number: int) -> Event:
@@ -464,19 +435,6 @@ def at_once(arrivals: list[Event]) -> list[tuple[Event, datetime, str]]:
     return [(event, event.at, "1") for event in arrivals]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(world=worlds())
-def test_signals_equal_brute_force_on_random_streams(
-    detector: Detector, world: tuple[set[Event], list[Event], datetime]
-) -> None:
-    events, arrivals, observed = world
-    detector.define(WITHIN_MINUTES)
-    detector.load(at_once(arrivals))
-    found = detector.build(observed)
-    assert [row[:5] for row in found] == oracle(WITHIN_MINUTES, events, observed, AS_OF)
-    assert len({row[5] for row in found}) == len(found)
-
-
 def differing(detector: Detector, numbers: range) -> dict[int, Any]:
     """The worlds whose signals are not the oracle's, or not the same ones when messages arrive in another order."""
     rng = rng_of_batch(numbers)
@@ -484,7 +442,8 @@ def differing(detector: Detector, numbers: range) -> dict[int, Any]:
     events: dict[int, set[Event]] = {}
     for world in numbers:
         chances = rng_of(world)
-        start = AS_OF - timedelta(minutes=chances.randrange(14, 26))  # so that deadlines fall on as_of and around it
+        # close to as_of, so that deadlines fall on it and around it, and some of what happens lies behind it
+        start = AS_OF - timedelta(minutes=chances.randrange(8, 26))
         events[world] = set()
         for number in range(chances.randrange(0, 24)):
             customer = chances.choice(customers_of(world, 2))
@@ -498,6 +457,7 @@ def differing(detector: Detector, numbers: range) -> dict[int, Any]:
     detector.define(WITHIN_MINUTES)
     detector.load(at_once(arrivals))
     found = detector.build(observed)
+    assert len({row[5] for row in found}) == len(found), "an occurrence has an id of its own"
     expected = {world: oracle(WITHIN_MINUTES, mine, observed, AS_OF) for world, mine in events.items()}
     if len(numbers) > 100:
         assert {row[0] for mine in expected.values() for row in mine} == {signal.name for signal in WITHIN_MINUTES}
@@ -508,8 +468,10 @@ def differing(detector: Detector, numbers: range) -> dict[int, Any]:
     return differ | difference(by_world(found, 1), by_world(again, 1), numbers)
 
 
-def test_signals_equal_brute_force_on_five_hundred_worlds(detector: Detector) -> None:
-    assert differing(detector, range(500)) == {}
+# how far the silo is complete is drawn for a whole batch: three minutes less than as_of, seven less, all of it
+@pytest.mark.parametrize("numbers", [range(250), range(250, 450), range(500, 700)], ids=str)
+def test_signals_equal_brute_force_on_hundreds_of_worlds(detector: Detector, numbers: range) -> None:
+    assert differing(detector, numbers) == {}
 
 
 def spread_over_days(rng: random.Random, customers: int, days: int) -> list[tuple[Event, datetime, str]]:
@@ -610,17 +572,18 @@ def test_increments_equal_a_full_build(detector: Detector, seed: int) -> None:
         detector.define(signals)
         detector.load(known)
         grown = detector.build(observed, as_of, further=step > 0)
-        state = {
-            model: detector.playbook.connection.execute(f"select * from intermediate.{model}").to_arrow_table()
-            for model in detector.incremental
-        }
-        assert grown == detector.build(observed, as_of)
-        for model, rows in state.items():  # what the increments left is what the next one goes on from
-            detector.playbook.connection.register("rows_before", rows)
-            detector.playbook.connection.execute(
-                f"create or replace table intermediate.{model} as select * from rows_before"
-            )
-            detector.playbook.connection.unregister("rows_before")
+        if step in (4, 6, 7, len(days) - 1):  # ids, which the oracle has none of, stay in the rows until then
+            state = {
+                model: detector.playbook.connection.execute(f"select * from intermediate.{model}").to_arrow_table()
+                for model in detector.incremental
+            }
+            assert grown == detector.build(observed, as_of)
+            for model, rows in state.items():  # what the increments left is what the next one goes on from
+                detector.playbook.connection.register("rows_before", rows)
+                detector.playbook.connection.execute(
+                    f"create or replace table intermediate.{model} as select * from rows_before"
+                )
+                detector.playbook.connection.unregister("rows_before")
         events = {event for event, received, _ in known if received < as_of}
         assert [row[:5] for row in grown] == oracle(signals, events, observed, as_of)
 
