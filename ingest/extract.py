@@ -11,20 +11,34 @@ from __future__ import annotations
 import datetime as dt
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO, cast
 
 import duckdb
 
 from ingest import configuration, ops, tables
 from ingest.errors import ConfigurationError
+from ingest.forked import Forked, may_fork
 from ingest.outcomes import SourceResult, TableCounts, record, warehouse_path, writer_lock
 
 # The slowest vendors first: their limits, not our processor, decide when they are done.
 SOURCES = ("stripe", "customerio", "zendesk", "bitrix24", "product", "spend", "reports", "receipts")
+
+# what dlt and pyarrow import while they work; pyarrow wants to know of every list whether it is one of pandas'
+LIBRARIES = (
+    "dlt.common.libs.pyarrow",
+    "dlt.common.libs.sql_alchemy_compat",
+    "dlt.destinations.impl.duckdb.duck",
+    "dlt.sources.helpers.requests",
+    "pandas",
+    "pyarrow.parquet",
+)
+# what the worker needs, for `ingest.forked.warmed`
+MODULES = ("ingest.worker", *LIBRARIES, *(f"ingest.{source}" for source in SOURCES))
 
 Progress = Callable[[str, str], None]
 
@@ -82,16 +96,12 @@ def _chosen(sources: Sequence[str] | None) -> tuple[str, ...]:
 def _worked(request: dict[str, Any], progress: Progress) -> dict[str, SourceResult]:
     """Run the worker on a request and follow what it says."""
     found: dict[str, SourceResult] = {}
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "ingest.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    if worker.stdin is None or worker.stdout is None:
-        raise RuntimeError("The worker was started without pipes.")
+    worker, requests, answers = _started()
     try:
         # standard input stays open: its end tells the worker's children that this process is gone
-        worker.stdin.write(json.dumps(request) + "\n")
-        worker.stdin.flush()
-        for line in worker.stdout:
+        requests.write(json.dumps(request) + "\n")
+        requests.flush()
+        for line in answers:
             message = json.loads(line)
             source = message["source"]
             if message["kind"] == "progress":
@@ -108,10 +118,31 @@ def _worked(request: dict[str, Any], progress: Progress) -> dict[str, SourceResu
                     message["exit_code"],
                 )
     finally:
-        worker.stdin.close()
-        worker.stdout.close()
+        requests.close()
+        answers.close()
         worker.wait()
     return found
+
+
+def _started() -> tuple[subprocess.Popen[str] | Forked, TextIO, TextIO]:
+    """The worker, its standard input and its standard output."""
+    if may_fork():
+        reader, writer = os.pipe()
+        forked = Forked(_forked, output=writer, left=(reader,))
+        os.close(writer)
+        return forked, os.fdopen(forked.input, "w", encoding="utf-8"), os.fdopen(reader, encoding="utf-8")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "ingest.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    if worker.stdin is None or worker.stdout is None:
+        raise RuntimeError("The worker was started without pipes.")
+    return worker, cast("TextIO", worker.stdin), cast("TextIO", worker.stdout)
+
+
+def _forked() -> None:
+    from ingest import worker  # noqa: PLC0415 - loads dlt, which only the worker needs
+
+    worker.main()
 
 
 def _result(message: dict[str, Any]) -> SourceResult:

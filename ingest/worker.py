@@ -8,6 +8,7 @@ would take longer than a quiet run. When the caller dies, so do the children: th
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import importlib
 import json
 import multiprocessing
@@ -20,7 +21,7 @@ from typing import Any, TextIO
 
 import dlt
 
-from ingest import pipeline
+from ingest import extract, pipeline
 
 
 def main() -> int:
@@ -29,6 +30,7 @@ def main() -> int:
     pipeline.apply_dlt_settings()
     # children inherit the imports; none of them starts a thread before this point
     _preload(request["sources"])
+    gc.freeze()  # their collectors need not walk them
     context = multiprocessing.get_context("fork")
     lock = context.Lock()
     # multiprocessing closes standard input in its children
@@ -43,22 +45,12 @@ def main() -> int:
         child.join()
         if child.exitcode:
             _tell(lock, {"kind": "died", "source": child.name, "exit_code": child.exitcode})
+    gc.unfreeze()  # extension modules call what is left at the end a leak
     return 0
 
 
-# what dlt and pyarrow import while they work; pyarrow wants to know of every list whether it is one of pandas'
-PRELOADED = (
-    "dlt.common.libs.pyarrow",
-    "dlt.common.libs.sql_alchemy_compat",
-    "dlt.destinations.impl.duckdb.duck",
-    "dlt.sources.helpers.requests",
-    "pandas",
-    "pyarrow.parquet",
-)
-
-
 def _preload(sources: list[str]) -> None:
-    for module in (*PRELOADED, *(f"ingest.{source}" for source in sources)):
+    for module in (*extract.LIBRARIES, *(f"ingest.{source}" for source in sources)):
         importlib.import_module(module)
     # dlt looks for its plugins and reads its own settings at the first question
     dlt.config.get("runtime.log_level")

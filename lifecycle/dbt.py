@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ingest.forked import Forked, may_fork
 from lifecycle.errors import LifecycleError
 from lifecycle.lock import die_with_parent
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 WAREHOUSE_VARIABLE = "LIFECYCLE_WAREHOUSE"  # profiles.yml reads it
+# what a child needs, for `ingest.forked.warmed`
+MODULES = ("dbt.cli.main", "dbt.task.build", "dbt.task.freshness", "dbt.adapters.duckdb", "lifecycle.dbt_spared")
 EXAMPLE_LENGTH = 200  # of a row that broke a test; the gate shows 300 characters of what a test says
 GOOD_STATUSES = frozenset({"success", "pass", "warn", "no-op"})
 
@@ -88,7 +91,7 @@ class DbtError(LifecycleError):
 class Child:
     """dbt at work in a process of its own, from `start` to the end of its `with` block."""
 
-    def __init__(self, process: subprocess.Popen[bytes], orders: TextIO, lines: TextIO, errors: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, orders: TextIO, lines: TextIO, errors: Path) -> None:
         self.process = process
         self._orders = orders
         self._lines = lines
@@ -131,16 +134,25 @@ def start(places: Places, *, inherited: Sequence[int] = ()) -> Iterator[Child]:
         "arguments": _arguments(places),
     }
     errors = places.dbt / "stderr.log"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lifecycle.dbt", json.dumps(order)],
-            cwd=PROJECT_DIR,
-            env={**os.environ, "DO_NOT_TRACK": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            pass_fds=(order_reader, line_writer, *inherited),
-        )
+    process: subprocess.Popen[bytes] | Forked
+    with errors.open("wb") as stderr, Path(os.devnull).open("wb") as nothing:
+        if may_fork():
+            process = Forked(
+                lambda: _forked(order),
+                output=nothing.fileno(),
+                errors=stderr.fileno(),
+                left=(order_writer, line_reader),
+            )
+        else:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lifecycle.dbt", json.dumps(order)],
+                cwd=PROJECT_DIR,
+                env={**os.environ, "DO_NOT_TRACK": "1"},
+                stdin=subprocess.PIPE,
+                stdout=nothing,
+                stderr=stderr,
+                pass_fds=(order_reader, line_writer, *inherited),
+            )
     os.close(order_reader)
     os.close(line_writer)
     with os.fdopen(order_writer, "w", encoding="utf-8") as orders, os.fdopen(line_reader, encoding="utf-8") as lines:
@@ -180,6 +192,12 @@ def _listen(lines: TextIO, progress: Progress) -> tuple[Build, bool]:
     return found, is_complete
 
 
+def _forked(order: dict[str, Any]) -> None:
+    os.chdir(PROJECT_DIR)
+    os.environ["DO_NOT_TRACK"] = "1"
+    _child(order)
+
+
 def _child(order: dict[str, Any]) -> None:
     die_with_parent(order["parent"])
     with os.fdopen(order["out"], "w", encoding="utf-8") as out:
@@ -192,6 +210,7 @@ def _child(order: dict[str, Any]) -> None:
 
 
 def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager  # noqa: PLC0415 - only the child has dbt
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 - takes seconds, and only the child needs it
 
     from lifecycle.dbt_spared import Templates, spare  # noqa: PLC0415 - loads dbt
@@ -241,6 +260,8 @@ def _work(order: dict[str, Any], say: Callable[..., None]) -> None:
     for result in fresh.result.results:
         if _text(result.node.resource_type) == "source":  # what dbt does when it starts is in its answer too
             say("freshness", **_freshness(result))
+    # a forked child ends without clearing up, and DuckDB merges its log into the file when it is closed
+    DuckDBConnectionManager.env().close()  # type: ignore[no-untyped-call]
     say("done")
 
 

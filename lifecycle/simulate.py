@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lifecycle import clock, go_live, run, settings
+from ingest import extract, forked
+from lifecycle import clock, dbt, go_live, run, settings
 from lifecycle.answering import Json, answering, console
 from lifecycle.errors import CannotRunError
 from lifecycle.progress import Lines
@@ -123,7 +124,8 @@ def simulate_command(  # noqa: PLR0913, PLR0917 - an option each
             raise CannotRunError(f"Day {planted[0]} is over; plant on day {len(done)} or later.")
         parameters = WorldParameters(customers, months, events_per_day, seed)
         with _apart(folder, ours.dbt / PARSED, None if resume else parameters, planted, progress) as url:
-            _live(url, done, days, progress)
+            with forked.warmed((*dbt.MODULES, *extract.MODULES)):
+                _live(url, done, days, progress)
             status = go_live.status(settings.places())
         answer = {
             "days": len(done),
