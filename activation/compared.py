@@ -61,6 +61,7 @@ class Compared:
     ) -> None:
         self._connection = connection
         self._tables = tables(connection)
+        self._counts: list[tuple[str, str, int, int]] | None = None
         # numbers instead of texts, so that a million rows fit into little memory; `part` lives and dies with this
         # connection, and so may use a hash that another version computes differently
         connection.execute("create table delivered (action_key uhugeint, digest_key uhugeint, part ubigint)")
@@ -139,6 +140,7 @@ class Compared:
 
     def are_known(self, action_ids: Sequence[str]) -> None:
         """The ledger knows these all the same: they are not fresh, but to be looked at."""
+        self._counts = None
         for place, table in enumerate(self._tables):
             self._connection.execute(
                 f"update changed_{place} set is_fresh = false where line in (select rowid"
@@ -148,8 +150,11 @@ class Compared:
 
     def counts(self) -> list[tuple[str, str, int, int]]:
         """Destination, action, how many of it are fresh, and the sum of what `sync.said` says of each of them."""
-        if not self._tables:
-            return []
+        if self._counts is None:
+            self._counts = self._counted() if self._tables else []
+        return self._counts
+
+    def _counted(self) -> list[tuple[str, str, int, int]]:
         said = "destination, action, md5_number_lower(action_id || 'new' || digest) as said"
         return self._connection.execute(
             f"select destination, action, count(*), sum(said) from ({' union all '.join(self._fresh(said))})"

@@ -124,8 +124,10 @@ class Ledger:
         with them.
         """
         known = deliveries.c
-        place = sa.tuple_(known.acknowledged_at, known.seq)
-        there = sa.select(known.acknowledged_at, known.seq).where(known.state == sa.literal_column("'acknowledged'"))
+        place = sa.tuple_(known.acknowledged_at, known.action_id)
+        there = sa.select(known.acknowledged_at, known.action_id).where(
+            known.state == sa.literal_column("'acknowledged'")
+        )
         line = known.payload_hash + sa.literal_column("'\t'") + known.action_id
         lines = sa.select(sa.func.aggregate_strings(line, "\n")).where(
             known.state == sa.literal_column("'acknowledged'")

@@ -70,9 +70,8 @@ sa.Index(
 )
 # What was delivered is compared with every plan, and reading it must not mean reading payloads:
 sa.Index(
-    "deliveries_done",
+    "deliveries_delivered",
     deliveries.c.acknowledged_at,
-    deliveries.c.seq,
     deliveries.c.action_id,
     deliveries.c.payload_hash,
     sqlite_where=deliveries.c.state == "acknowledged",
