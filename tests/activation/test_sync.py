@@ -309,8 +309,10 @@ def test_an_unknown_outcome_of_what_nobody_wants_any_more_is_never_sent_again(
     (wanted,) = read_desired(site.link)
     ledger.enqueue([wanted], AS_OF)
     ledger.intend([wanted], AS_OF)
-    ledger.heal(AS_OF)
     site.publish("v2", {})
+    before = look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)  # what its worker left shows without being healed
+    assert verdicts(before) == {"resumed": 1}
+    ledger.heal(AS_OF)
     desk = Desk()
     outlook, (tally,) = sync(desk)
     assert (desk.sent, tally.withdrawn, verdicts(outlook)) == ([], 1, {"resumed": 1})
