@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,11 @@ def run_source(source: str, *, run_id: str, as_of: dt.datetime, data_dir: Path, 
     try:
         record(result, run_id, as_of, started, data_dir)
     except duckdb.Error as failure:
-        result = _failed(result, f"The outcome of {source} could not be written down: {_sentence(failure)}")
+        error = error or f"The outcome of {source} could not be written down: {_sentence(failure)}"
+        result = replace(result, status="failed", error=error, rows_loaded=0)
     finally:
         shutil.rmtree(_working_dir(data_dir, source), ignore_errors=True)
     return result
-
-
-def _failed(result: SourceResult, error: str) -> SourceResult:
-    values = {name: getattr(result, name) for name in SourceResult.__dataclass_fields__}
-    return SourceResult(**{**values, "status": "failed", "error": result.error or error, "rows_loaded": 0})
 
 
 def _extract_and_load(extraction: Extraction, run_id: str) -> None:

@@ -7,9 +7,6 @@ extracted.
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,122 +17,11 @@ import pyarrow.compute as pc
 from ingest.arrow import ARROW_TYPES, arrow_schema
 from ingest.contracts import DUCKDB_TYPES, TableContract
 from ingest.forgotten import Forgotten
-from ingest.quarantine import Quarantine, as_json_text
+from ingest.quarantine import Quarantine
+from ingest.values import BIGINT_LIMIT, CONVERTERS, WrongTypeError, column_name, to_added_text
 
-BIGINT_LIMIT = 2**63
 # rows given to the loader at once: large enough that its cost per table does not matter, small enough for memory
 CHUNK_ROWS = 5_000
-
-
-class WrongTypeError(ValueError):
-    """A value is not of the type its column has; the text completes the sentence "<column> ..."."""
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    return f"{value!r:.60}"
-
-
-def _to_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise WrongTypeError(f"is {_shown(value)}, not a text")
-
-
-def _to_bigint(value: Any) -> int | None:
-    number: int | None = None
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, float) and value.is_integer():
-        number = int(value)
-    elif isinstance(value, str):
-        if not value:
-            return None
-        if re.fullmatch(r"[+-]?\d{1,19}", value.strip()):
-            number = int(value)
-    if number is None or not -BIGINT_LIMIT <= number < BIGINT_LIMIT:
-        raise WrongTypeError(f"is {_shown(value)}, not a whole number of 64 bits")
-    return number
-
-
-def _to_double(value: Any) -> float | None:
-    number: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    elif isinstance(value, str):
-        if not value:
-            return None
-        try:
-            number = float(value)
-        except ValueError:
-            number = None
-    if number is None or not math.isfinite(number):
-        raise WrongTypeError(f"is {_shown(value)}, not a number")
-    return number
-
-
-def _to_bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise WrongTypeError(f"is {_shown(value)}, neither true nor false")
-
-
-def _to_timestamp(value: Any) -> dt.datetime | None:
-    if isinstance(value, dt.datetime):
-        moment = value
-    elif isinstance(value, str):
-        if not value:
-            return None
-        try:
-            moment = dt.datetime.fromisoformat(value)
-        except ValueError:
-            raise WrongTypeError(f"is {_shown(value)}, not an ISO 8601 time") from None
-    else:
-        raise WrongTypeError(f"is {_shown(value)}, not an ISO 8601 time")
-    if moment.tzinfo is None:
-        raise WrongTypeError(f"is {_shown(value)}, a time without its offset from UTC")
-    try:
-        return moment.astimezone(dt.UTC).replace(tzinfo=None)
-    except OverflowError:
-        raise WrongTypeError(f"is {_shown(value)}, outside the years 1 to 9999") from None
-
-
-def _to_date(value: Any) -> dt.date | None:
-    if isinstance(value, str):
-        if not value:
-            return None
-        try:
-            return dt.date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise WrongTypeError(f"is {_shown(value)}, not a date of the form YYYY-MM-DD")
-
-
-CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
-    "text": _to_text,
-    "bigint": _to_bigint,
-    "double": _to_double,
-    "bool": _to_bool,
-    "timestamp": _to_timestamp,
-    "date": _to_date,
-    "json": as_json_text,
-}
-
-
-def _to_added_text(value: Any) -> str:
-    """A field the contract does not know: text as it is, everything else as JSON text, so its type can never drift."""
-    return value if isinstance(value, str) else as_json_text(value)
-
-
-def column_name(field_name: str) -> str:
-    """The column of a vendor's field: `ufCrmAccountId` becomes `uf_crm_account_id`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", field_name)
-    return re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z]+", "_", words)).strip("_").lower()
 
 
 class TypedTable:
@@ -193,7 +79,7 @@ class TypedTable:
         else:
             if name not in self._added:
                 self._added.append(name)
-            slot = (len(self._columns) + self._added.index(name), _to_added_text)
+            slot = (len(self._columns) + self._added.index(name), to_added_text)
         self._slots[field_name] = slot
         return slot
 

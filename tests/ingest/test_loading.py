@@ -239,3 +239,17 @@ def test_setting_the_same_record_aside_in_two_runs_keeps_the_first_note(ingest: 
     assert ingest.rows("select run_id, reason from raw_ops.quarantine") == [
         ("run1", "The line has 3 fields where the header has 9.")
     ]
+
+
+def test_a_run_whose_outcome_cannot_be_written_down_has_failed(
+    ingest: Ingest, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silos.write_spend(data_dir / "bucket" / "spend", YESTERDAY, [silos.spend_line(YESTERDAY)])
+
+    def full(*_: object) -> None:
+        raise duckdb.IOException("No space left on device")
+
+    monkeypatch.setattr(pipeline, "record", full)
+    result = ingest("spend")
+    assert (result.ok, result.rows_loaded) == (False, 0)
+    assert result.error == ("The outcome of spend could not be written down: IOException: No space left on device")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ingest.arrow import arrow_schema
 from ingest.contracts import TableContract
 from ingest.quarantine import Quarantine
-from ingest.typed import TypedTable, column_name
+from ingest.typed import TypedTable
+from ingest.values import column_name
 
 CONTRACT = TableContract(
     source="test",
