@@ -20,10 +20,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FILE = Path("erasures") / "forgotten.json"
 SURROGATE = "forgotten"  # and sixteen hexadecimal digits; no dash, which some mail domains cut an address at
@@ -137,6 +139,8 @@ class Forgotten:
         """Rows of a raw table (`dataset.name`) with every trace of forgotten people replaced, and how many had one."""
         if not self.marks:
             return rows, 0
+        import pyarrow as pa  # noqa: PLC0415 - big, and whoever only asks who was forgotten has no rows
+
         hit: set[int] = set()
         named: set[int] = set()  # by the record's own id
         texts = [name for name in rows.column_names if pa.types.is_string(rows.schema.field(name).type)]
@@ -261,6 +265,8 @@ def _write(data_dir: Path, document: Mapping[str, Any]) -> None:
 
 def _positions(column: pa.ChunkedArray, wanted: Callable[[Any], bool]) -> list[int]:
     """Where a column has a value that is wanted; each value is looked at once."""
+    import pyarrow as pa  # noqa: PLC0415 - see scrub
+
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
