@@ -25,13 +25,18 @@ $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# in a place of its own: it is twice as fast as the newest one that agrees with dbt about pathspec
+$(VENV)/.installed-types: requirements-types.lock $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade --target $(VENV)/types -r requirements-types.lock
+	@touch $@
+
 .dlt/secrets.toml:
 	cp .dlt/secrets.sandbox.toml $@
 	chmod 600 $@
 
 install: $(VENV)/.installed .dlt/secrets.toml ## create .venv and install the locked, hashed dependencies
 
-install-dev: install $(VENV)/.installed-dev ## the same plus linters and test tools
+install-dev: install $(VENV)/.installed-dev $(VENV)/.installed-types ## the same plus linters and test tools
 
 run: install ## the whole job once: sandbox up, four silos in, one customer table, governed actions out
 	@$(BIN)/lifecycle run --sandbox
@@ -52,7 +57,7 @@ lint: install-dev ## ruff and sqlfluff
 	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models tests
 
 types: install-dev ## mypy, strict
-	$(BIN)/mypy
+	PYTHONPATH=$(VENV)/types $(BIN)/python -m mypy
 
 pytest: install-dev ## Python tests, without the end-to-end run
 	$(BIN)/pytest -m "not end_to_end" $(XDIST)
@@ -64,6 +69,7 @@ end-to-end: install-dev ## the main job against the sandbox, with faults, kills 
 	$(BIN)/pytest -m end_to_end $(XDIST)
 
 lock: ## recompile the lock files (needs uv)
+	echo 'mypy>=2.4,<3' | uv pip compile -q - --python-version 3.11 --universal --generate-hashes --no-header --no-annotate -o requirements-types.lock
 	uv pip compile -q pyproject.toml --extra dev --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-header --no-annotate -o requirements-dev.lock
 	uv pip compile -q pyproject.toml --python-version 3.11 --universal --generate-hashes --no-strip-extras --no-header --no-annotate -c requirements-dev.lock -o requirements.lock
 
