@@ -31,7 +31,6 @@ from benchmarks.kills import VOLATILE, kill_after, published_numbers
 from lifecycle import cli, hyper, simulate
 from sandbox.store import Delivery
 from sandbox.world.parameters import FOUNDED_AT
-from tests.warehouse import Warehouse
 
 from .conftest import LEAN, PLANTED, arrived, ask_published
 
@@ -220,11 +219,7 @@ def anew(erased: Erased) -> Anew:
     """Killed three times on the way, gone on with by a simulation to the end of the day, killed three times more."""
     job = erased.job
     published, inbox, attempted = published_numbers(job.data_dir), arrived(job.data_dir), attempts(job)
-    names = read(job.data_dir / "warehouse.duckdb", "select record_key, customer_id from raw_ops.forgotten_names")
     (job.data_dir / "warehouse.duckdb").unlink()
-    Warehouse(job.data_dir).insert(
-        "raw_ops.forgotten_names", [{"record_key": key, "customer_id": customer} for key, customer in names]
-    )
     # nor are there earlier versions: a warehouse that lost its memory of closed months may not follow one that has it
     shutil.rmtree(job.data_dir / "published")
     job.more_environment = {**TERMINAL, **LEAN}
@@ -272,7 +267,7 @@ def test_a_forgotten_person_leaves_no_trace_and_no_gap(erased: Erased) -> None:
 
 
 def test_reading_every_silo_anew_brings_nobody_back(erased: Erased, anew: Anew) -> None:
-    """The silos still know the person, and all of it was read again, into a warehouse that knew nothing of them."""
+    """The silos still know the person, and all of it was read again, into a warehouse that knew nothing."""
     assert found_in(anew.job, erased.tokens) == []
     # in this process, where nothing has to be imported for it
     once_more = CliRunner().invoke(cli.app, ["forget", erased.address, "--yes", "--json"], env=anew.job.environment)
