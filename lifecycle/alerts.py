@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from lifecycle.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
 
     from lifecycle.settings import Places
@@ -116,6 +118,7 @@ def send(text: str) -> Sent:
         except Exception:  # noqa: BLE001 - a plugin's own exception may hold the address
             taken = False
         refused += not taken
+    _end_threads()
     if refused:
         return Sent(ok=False, sentence=f"{refused} of {len(addresses)} places for alerts did not take the message.")
     return Sent(ok=True, sentence="The team was told.")
@@ -177,6 +180,15 @@ def _apprise() -> Any:
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs what a place answers
     return apprise
+
+
+def _end_threads() -> None:
+    """Apprise keeps threads for the next message, and a process that has any cannot be copied (ingest/forked.py)."""
+    module: Any = sys.modules["apprise.apprise"]
+    pool: ThreadPoolExecutor | None = module._shared_executor  # noqa: SLF001 - it makes another when it needs one
+    module._shared_executor = None  # noqa: SLF001
+    if pool is not None:
+        pool.shutdown(wait=False)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -70,6 +70,15 @@ def test_what_is_new_is_told_once_and_what_is_over_is_told_as_over(places: Place
     ]
 
 
+def test_no_thread_is_left_when_the_team_was_told(places: Places, chat: Any) -> None:
+    assert tell(places, "a") == "The team was told."
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(5)
+            assert not thread.is_alive()
+    assert tell(places, "b") == "The team was told."
+
+
 def test_what_lasts_is_told_again_after_a_day(places: Places, chat: Any) -> None:
     tell(places, "a")
     tell(places, "a", later=timedelta(hours=23))
