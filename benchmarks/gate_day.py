@@ -12,7 +12,8 @@ import duckdb
 from benchmarks.gate_project import Project
 from benchmarks.job import Job
 from ingest.tables import create_missing
-from lifecycle import dbt, gate, gate_catalogue, gate_readings
+from lifecycle import dbt, gate
+from lifecycle.gate import catalogue, readings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,13 +102,13 @@ def verdict(
     """What `lifecycle gate` would say of a warehouse with these nodes, all silos having answered."""
     read = gate.Readings(
         extraction_errors={},
-        counts=gate_readings.count_marts(connection, "warehouse"),
+        counts=readings.count_marts(connection, "warehouse"),
         published_counts=published,
-        columns=gate_readings.mart_columns(connection, "warehouse"),
-        raw_columns=gate_readings.changed_columns(connection, "warehouse"),
-        findings=gate_readings.findings(connection, "warehouse", as_of),
+        columns=readings.mart_columns(connection, "warehouse"),
+        raw_columns=readings.changed_columns(connection, "warehouse"),
+        findings=readings.findings(connection, "warehouse", as_of),
     )
-    return gate.judge(dbt.Build(nodes=list(nodes)), read, gate_catalogue.read(), SHRINK_TOLERANCE, as_of)
+    return gate.judge(dbt.Build(nodes=list(nodes)), read, catalogue.read(), SHRINK_TOLERANCE, as_of)
 
 
 def failing(judged: gate.Verdict) -> dict[str, tuple[str, str, str | None]]:
@@ -122,7 +123,7 @@ def failing(judged: gate.Verdict) -> dict[str, tuple[str, str, str | None]]:
 def marts(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, int]]:
     """Rows per mart and a sum of their hashes; stamps that say when, not what, are left out."""
     found = {}
-    for name in gate_readings.count_names(connection, "warehouse"):
+    for name in readings.count_names(connection, "warehouse"):
         rows = connection.execute(
             f"select count(*), coalesce(sum(cast(hash(each_row) as hugeint)), 0) from marts.{name} as each_row"
         ).fetchall()

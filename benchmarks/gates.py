@@ -9,10 +9,10 @@
     python -m benchmarks.gates --write              # draws the tables of docs/gate_score.md
     python -m benchmarks.gates --command 6          # asks `lifecycle gate` itself about six: do both agree?
 
-What is exercised: the project's own models, tests, seeds and thresholds, as dbt compiles them, and the verdict of
-`lifecycle/gate.py` over what they find, on a company that was published the day before by `lifecycle run`. What is
-not: dbt's own build (each compiled statement is run in its place, incremental models from nothing; `--command` is for
-that), silos that do not answer and how old they are, and the sizes of marts against a published file (they stand
+What is exercised: the project's own models, tests, seeds and thresholds, as dbt compiles them, and the verdict that
+`lifecycle/gate/` comes to over what they find, on a company that was published the day before by `lifecycle run`. Not
+exercised: dbt's own build (each compiled statement is run in its place, incremental models from nothing; `--command` is
+for that), silos that do not answer and how old they are, and the sizes of marts against a published file (they stand
 against the unchanged day).
 
 It is affordable because little is done twice. The raw tables of one silo say nothing of another's, so defects of

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from benchmarks.figures import Figure, main
-from lifecycle import hyper, publish
+from lifecycle.publication import hyper, publish
 from lifecycle.settings import Places
 
 if TYPE_CHECKING:

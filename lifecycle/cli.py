@@ -17,43 +17,43 @@ from typer.main import get_command
 # name: (module and what it gives, a function or a group of commands; the first words of its help)
 COMMANDS = {
     "run": (
-        "lifecycle.steps:run_command",
+        "lifecycle.commands.steps:run_command",
         "The whole job once: ingest, build, gate, publish, activate.",
     ),
     "ingest": (
-        "lifecycle.steps:ingest_command",
+        "lifecycle.commands.steps:ingest_command",
         "Read the silos into the raw tables.",
     ),
     "build": (
-        "lifecycle.steps:build_command",
+        "lifecycle.commands.steps:build_command",
         "Compute every model as of the last ingest, and test it.",
     ),
     "gate": (
-        "lifecycle.steps:gate_command",
+        "lifecycle.commands.steps:gate_command",
         "Judge the last build: may these numbers be shown?",
     ),
     "publish": (
-        "lifecycle.steps:publish_command",
+        "lifecycle.commands.steps:publish_command",
         "Publish the last build, if its gate is open.",
     ),
     "plan": (
-        "lifecycle.delivery:plan_command",
+        "lifecycle.commands.delivery:plan_command",
         "Say what `sync` would send, and what is held back and why. Changes nothing.",
     ),
     "sync": (
-        "lifecycle.delivery:sync_command",
+        "lifecycle.commands.delivery:sync_command",
         "Deliver what the published file asks for.",
     ),
     "dead": (
-        "lifecycle.delivery:dead_app",
+        "lifecycle.commands.delivery:dead_app",
         "Deliveries that do not go on by themselves.",
     ),
     "status": (
-        "lifecycle.showing:status_command",
+        "lifecycle.commands.show:status_command",
         "Show what is published and delivered now.",
     ),
     "report": (
-        "lifecycle.showing:report_command",
+        "lifecycle.commands.show:report_command",
         "Write the pages about what is published now: executive, growth, success, trust.",
     ),
     "explain": (
@@ -61,11 +61,11 @@ COMMANDS = {
         "Say why a customer or a number is what it is. A customer's id, address or record needs no command's name.",
     ),
     "explore": (
-        "lifecycle.explore:explore_command",
+        "lifecycle.commands.explore:explore_command",
         "Look at one customer's story, and play the past again, in the browser (needs the extra `app`).",
     ),
     "check": (
-        "lifecycle.check:check",
+        "lifecycle.commands.check:check",
         "Judge the playbook's seeds: what is wrong, in which file, row and field, and what to do about it.",
     ),
     "doctor": (
@@ -77,7 +77,7 @@ COMMANDS = {
         "Alert if no run has ended, or nothing was published, for too long. For a scheduler of its own.",
     ),
     "docs": (
-        "lifecycle.docs:docs_command",
+        "lifecycle.commands.docs:docs_command",
         "Write dbt's documentation (models, columns, lineage, exposures) as one page.",
     ),
     "backtest": (
@@ -89,7 +89,7 @@ COMMANDS = {
         "Erase a person, or a customer with everybody in it, for good; what was erased where is written in a receipt.",
     ),
     "go-live": (
-        "lifecycle.going_live:go_live_app",
+        "lifecycle.commands.go_live:go_live_app",
         "Whether real destinations may get anything, and who decided it.",
     ),
     "simulate": (
@@ -97,7 +97,7 @@ COMMANDS = {
         "Run the daily job day by day on a simulated company, and approve going live when the numbers have agreed.",
     ),
     "sandbox": (
-        "lifecycle.sandboxing:sandbox_app",
+        "lifecycle.commands.sandbox:sandbox_app",
         "The four silos and the four destinations on this machine.",
     ),
 }

@@ -15,8 +15,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle import publish
 from lifecycle.ledger import existing_ledger
+from lifecycle.publication import publish
 
 if TYPE_CHECKING:
     from decimal import Decimal

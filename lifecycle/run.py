@@ -16,26 +16,14 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ingest import extract, ops, tables
-from lifecycle import (
-    activate,
-    clock,
-    dbt,
-    gate,
-    gate_catalogue,
-    gate_readings,
-    go_live,
-    publications,
-    publish,
-    retention,
-    settings,
-    standing,
-    telling,
-)
+from lifecycle import activate, clock, dbt, gate, go_live, retention, settings, telling
 from lifecycle.errors import CannotRunError
 from lifecycle.forget import names
+from lifecycle.gate import catalogue, readings
 from lifecycle.lock import held
 from lifecycle.playbook import sheets
 from lifecycle.playbook.verdict import judge as judge_playbook
+from lifecycle.publication import outcome, publish, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -115,7 +103,7 @@ def started(
         go_live.read(places)
         if builds:
             _require_playbook()
-            gate_catalogue.read()
+            catalogue.read()
         with dbt.start(places, inherited=(lock,)) if builds else nullcontext() as models:
             if prepare is not None:
                 prepare(places)
@@ -245,14 +233,14 @@ def judge(run: Run, built: dbt.Build) -> gate.Verdict:
         name = connection_name(run.places)
         read = gate.Readings(
             extraction_errors=errors,
-            counts=gate_readings.count_marts(connection, name),
-            published_counts=gate_readings.published_counts(connection, run.places),
-            columns=gate_readings.mart_columns(connection, name),
-            raw_columns=gate_readings.changed_columns(connection, name),
-            findings=gate_readings.findings(connection, name, run.as_of),
+            counts=readings.count_marts(connection, name),
+            published_counts=readings.published_counts(connection, run.places),
+            columns=readings.mart_columns(connection, name),
+            raw_columns=readings.changed_columns(connection, name),
+            findings=readings.findings(connection, name, run.as_of),
         )
         tolerance = float(settings.SHRINK_TOLERANCE.read())
-        verdict = gate.judge(built, read, gate_catalogue.read(), tolerance, run.as_of)
+        verdict = gate.judge(built, read, catalogue.read(), tolerance, run.as_of)
         ops.record(connection, "gate_checks", gate.as_rows(verdict, run.run_id, run.as_of, _now()))
     run.progress.note(f"{verdict.passed} checks passed, {len(verdict.warnings)} warn, {len(verdict.blocking)} block")
     return verdict
@@ -262,7 +250,7 @@ def refuse(run: Run, verdict: gate.Verdict) -> str:
     """Record that nothing was published and tell the team; the sentence for the person at the terminal."""
     serving = publish.current_version(run.places)
     with warehouse(run.places) as connection:
-        publications.hold_back(connection, run, verdict, serving)
+        outcome.hold_back(connection, run, verdict, serving)
     publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
     goes_on = f"version {standing.origin(serving)} goes on serving" if serving else "there is no earlier version"
     told = telling.held_back(run.places, run.run_id, verdict, goes_on)
@@ -276,7 +264,7 @@ def make_public(run: Run, verdict: gate.Verdict) -> str:
         publish.PublishError: if the candidate fails its audit. The version that serves goes on serving.
     """
     with warehouse(run.places) as connection:
-        shown = publications.show(connection, run, verdict)
+        shown = outcome.show(connection, run, verdict)
     publish.prune(run.places, int(float(settings.KEEP_VERSIONS.read())))
     run.progress.note(f"version {shown['version']}: {shown['tables']} tables, {shown['rows']:,} rows")
     return str(shown["version"])
@@ -394,7 +382,7 @@ def _tidy(places: Places) -> None:
         return
     with warehouse(places) as connection:
         tables.create_missing(connection)
-        publications.correct(connection, places)
+        outcome.correct(connection, places)
 
 
 def _now() -> datetime:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 
-from lifecycle import activate, clock, gate_catalogue, settings
+from lifecycle import activate, clock, settings
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
 from lifecycle.errors import ConfigurationError
+from lifecycle.gate import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ def configuration() -> list[Finding]:
     found = [
         _tried("settings", "all that a run reads", settings.check_all),
         _tried("settings", "delivery", activate.check_settings),
-        _tried("settings", "the gate's checks and exceptions", gate_catalogue.read),
+        _tried("settings", "the gate's checks and exceptions", catalogue.read),
     ]
     if SECRETS.exists():
         mode = SECRETS.stat().st_mode & 0o777

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ingest import contracts
-from lifecycle import last_run, publish, settings, standing, watch
+from lifecycle import last_run, settings, watch
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
 from lifecycle.errors import ConfigurationError
 from lifecycle.ledger import LEDGER_URL
+from lifecycle.publication import publish, standing
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places

@@ -20,13 +20,14 @@ import typer
 from activation import upkeep
 from ingest import forgotten, ops
 from ingest.forgotten import Forgotten
-from lifecycle import profiles, run, settings
+from lifecycle import run, settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.errors import CannotRunError
 from lifecycle.forget import names, proof, scrub, shred
 from lifecycle.forget.subject import Subject, UnknownError, find
-from lifecycle.hyper import FILE_NAME as EXTRACT
 from lifecycle.ledger import existing_ledger
+from lifecycle.publication.hyper import FILE_NAME as EXTRACT
+from lifecycle.remembered import profiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lifecycle import closed_months
+from lifecycle.remembered import closed_months
 from tests.billing import stories
 from tests.billing.stripe_objects import load
 

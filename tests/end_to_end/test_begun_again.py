@@ -28,7 +28,8 @@ from typer.testing import CliRunner
 
 from benchmarks.job import Job
 from benchmarks.kills import VOLATILE, kill_after, published_numbers
-from lifecycle import cli, hyper, simulate
+from lifecycle import cli, simulate
+from lifecycle.publication import hyper
 from sandbox.store import Delivery
 from sandbox.world.parameters import FOUNDED_AT
 

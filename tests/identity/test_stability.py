@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from lifecycle import published_identities
 from lifecycle.explain import evidence
+from lifecycle.remembered import identities
 from tests.warehouse import Warehouse
 
 Row = tuple[str, dict[str, Any]]
@@ -162,7 +162,7 @@ def build(warehouse: Warehouse, rows: list[Row], at: int, *extra: str) -> Build:
 
 def publish(warehouse: Warehouse, at: int) -> None:
     with warehouse.connect() as connection:
-        published_identities.remember(connection, f"run-{at}", day(at))
+        identities.remember(connection, f"run-{at}", day(at))
 
 
 def id_from(record_key: str) -> str:

@@ -77,6 +77,7 @@ def test_no_thread_is_left_when_the_team_was_told(places: Places, chat: Any) -> 
             thread.join(5)
             assert not thread.is_alive()
     assert tell(places, "b") == "The team was told."
+    assert len(chat.texts) == 2
 
 
 def test_what_lasts_is_told_again_after_a_day(places: Places, chat: Any) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
 from ingest.outcomes import SourceResult
-from lifecycle import cli, report, run, sandboxing, settings
+from lifecycle import cli, report, run, settings
+from lifecycle.commands import sandbox
 from lifecycle.lock import held
 from sandbox import detached
 
@@ -139,7 +140,7 @@ def test_an_unknown_destination_is_named() -> None:
 
 def test_a_sandbox_address_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SANDBOX__URL", "https://sandbox.example")
-    monkeypatch.setattr(sandboxing, "_ensure_world", lambda *_: None)
+    monkeypatch.setattr(sandbox, "_ensure_world", lambda *_: None)
     answer = call("sandbox", "up")
     assert answer.exit_code == 2
     assert "is no address on this machine with a port" in answer.output
@@ -195,7 +196,7 @@ def test_a_wrong_world_is_said_before_anything_is_started(monkeypatch: pytest.Mo
     def refuses(*_: Any) -> None:
         raise detached.ServerError("Port 8499 serves another sandbox.")
 
-    monkeypatch.setattr(sandboxing, "_ensure_world", lambda *_: None)
+    monkeypatch.setattr(sandbox, "_ensure_world", lambda *_: None)
     monkeypatch.setattr(detached, "ensure_running", refuses)
     answer = call("sandbox", "up")
     assert (answer.exit_code, "Port 8499" in answer.output) == (2, True)

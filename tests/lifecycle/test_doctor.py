@@ -13,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from activation.ledger import Ledger
-from lifecycle import cli, last_run, publish, settings
+from lifecycle import cli, last_run, settings
 from lifecycle.doctor import command, machine, stores, vendors
 from lifecycle.doctor.finding import FAIL, OK, WARN
+from lifecycle.publication import publish
 from lifecycle.settings import Places
 
 

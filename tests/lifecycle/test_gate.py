@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lifecycle import dbt, gate, gate_catalogue
+from lifecycle import dbt, gate
+from lifecycle.gate import catalogue
 from tests.warehouse import Warehouse
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -15,7 +16,7 @@ COLUMNS = [("customer_lifecycle", "customer_id", "VARCHAR"), ("customer_lifecycl
 ANSWERED = {"stripe": None, "zendesk": None}
 
 
-CATALOGUE = gate_catalogue.read()
+CATALOGUE = catalogue.read()
 
 
 def judge(
@@ -33,8 +34,8 @@ def judge(
     read = gate.Readings(
         errors, counts or {"customer_lifecycle": 200}, published or {}, columns, raw_columns or {"stripe": []}, findings
     )
-    catalogue = gate_catalogue.Catalogue(CATALOGUE.kinds, tuple(exceptions))
-    return gate.judge(built, read, catalogue, tolerance, AS_OF)
+    agreed = catalogue.Catalogue(CATALOGUE.kinds, tuple(exceptions))
+    return gate.judge(built, read, agreed, tolerance, AS_OF)
 
 
 def failed(verdict: Any) -> Any:
@@ -187,10 +188,8 @@ def test_what_the_warehouse_found_keeps_its_outcome(
     assert verdict.checks[-1].owner == "quality"
 
 
-def accepted(check_id: str, subject: str, expires_on: str) -> gate_catalogue.AcceptedException:
-    return gate_catalogue.AcceptedException(
-        check_id, subject, datetime.fromisoformat(expires_on).date(), "Ada", "known"
-    )
+def accepted(check_id: str, subject: str, expires_on: str) -> catalogue.AcceptedException:
+    return catalogue.AcceptedException(check_id, subject, datetime.fromisoformat(expires_on).date(), "Ada", "known")
 
 
 @pytest.mark.parametrize(("expires_on", "is_open"), [("2026-11-01", True), ("2026-10-31", False)])

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lifecycle import gate_catalogue
+from lifecycle.gate import catalogue
 from lifecycle.settings import PROJECT_DIR, ConfigurationError
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(gate_catalogue.FOLDER, tmp_path / "quality"))
+    return Path(shutil.copytree(catalogue.FOLDER, tmp_path / "quality"))
 
 
 def test_every_check_has_an_owner_that_exists_a_severity_and_a_reason() -> None:
     groups = {
         group["name"] for group in yaml.safe_load((PROJECT_DIR / "models" / "_groups.yml").read_text("utf-8"))["groups"]
     }
-    kinds = gate_catalogue.read().kinds
+    kinds = catalogue.read().kinds
     assert {kind.owner for kind in kinds.values()} <= {*groups, ""}
     assert [kind.check_id for kind in kinds.values() if not kind.owner] == ["data_test"], "its model's group answers"
     assert all(len(kind.reason) > 20 for kind in kinds.values())
@@ -28,7 +28,7 @@ def test_every_check_has_an_owner_that_exists_a_severity_and_a_reason() -> None:
 
 def test_every_check_has_its_place_on_the_page() -> None:
     page = (PROJECT_DIR / "docs" / "gates.md").read_text("utf-8")
-    for kind in gate_catalogue.read().kinds.values():
+    for kind in catalogue.read().kinds.values():
         assert f"| `{kind.check_id}` |" in page
         assert kind.reason in page
 
@@ -52,7 +52,7 @@ def test_an_exception_that_cannot_be_read_says_where_and_what_to_do(folder: Path
     with (folder / "accepted_exceptions.csv").open("a", encoding="utf-8") as file:
         file.write(row + "\n")
     with pytest.raises(ConfigurationError) as raised:
-        gate_catalogue.read(folder)
+        catalogue.read(folder)
     assert words in str(raised.value)
 
 
@@ -71,4 +71,4 @@ def test_a_check_that_cannot_be_read_says_where(folder: Path, field: str, value:
         writer.writeheader()
         writer.writerows(rows)
     with pytest.raises(ConfigurationError, match=words):
-        gate_catalogue.read(folder)
+        catalogue.read(folder)

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from activation.plan import Policy
 from lifecycle import activate, cli, go_live, settings
-from lifecycle import go_live_record as record
-from lifecycle.go_live_record import Entry, GoLiveError
+from lifecycle.go_live import record
+from lifecycle.go_live.record import Entry, GoLiveError
 from lifecycle.settings import Places
 
 AS_OF = dt.datetime(2026, 3, 10, 6)  # noqa: DTZ001 - the warehouse's times are naive UTC

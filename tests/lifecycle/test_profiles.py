@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from lifecycle import profiles
+from lifecycle.remembered import profiles
 from lifecycle.settings import Places
 
 from .conftest import AS_OF

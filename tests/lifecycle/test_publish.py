@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lifecycle import publish
+from lifecycle.publication import publish
 from lifecycle.settings import Places
 
 READER = """

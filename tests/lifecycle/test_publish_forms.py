@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks import publication
-from lifecycle import catalogue, hyper, publication_form, publish, settings
+from lifecycle import settings
 from lifecycle.errors import ConfigurationError
+from lifecycle.publication import catalogue, forms, hyper, publish
 from lifecycle.settings import Places
 
 MARTS = """
@@ -155,7 +156,7 @@ def test_without_a_catalogue_nothing_is_kept_apart_by_guessing(
         duckdb.connect(str(places.warehouse)) as connection,
         pytest.raises(publish.PublishError, match="does not say what that is"),
     ):
-        publication_form.of_build(connection, "warehouse", progress)
+        forms.of_build(connection, "warehouse", progress)
 
 
 def test_an_extract_can_be_insisted_on_or_done_without(
@@ -163,14 +164,14 @@ def test_an_extract_can_be_insisted_on_or_done_without(
 ) -> None:
     monkeypatch.setattr(hyper, "is_installed", lambda: False)
     with duckdb.connect(str(places.warehouse)) as connection:
-        assert not publication_form.of_build(connection, "warehouse", progress).has_extract
+        assert not forms.of_build(connection, "warehouse", progress).has_extract
         assert "no Tableau extract" in progress.notes[-1]
         monkeypatch.setenv(settings.TABLEAU_EXTRACT.variable, "true")
         with pytest.raises(ConfigurationError, match="tableauhyperapi is not installed"):
-            publication_form.of_build(connection, "warehouse", progress)
+            forms.of_build(connection, "warehouse", progress)
         monkeypatch.setattr(hyper, "is_installed", lambda: True)
         monkeypatch.setenv(settings.TABLEAU_EXTRACT.variable, "false")
-        assert not publication_form.of_build(connection, "warehouse", progress).has_extract
+        assert not forms.of_build(connection, "warehouse", progress).has_extract
 
 
 def test_a_run_may_be_published_twice(places: Places, fill: Any, progress: Any) -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from activation.actions import Action, Outcome
 from activation.ledger import Ledger, Result
-from lifecycle import publish, report
+from lifecycle import report
+from lifecycle.publication import publish
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places

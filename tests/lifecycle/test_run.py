@@ -21,23 +21,11 @@ from activation.sync import Outlook
 from activation.tally import Tally
 from ingest import ops
 from ingest.outcomes import SourceResult
-from lifecycle import (
-    activate,
-    alerts,
-    cli,
-    closed_months,
-    dbt,
-    go_live,
-    publish,
-    published_identities,
-    published_states,
-    run,
-    settings,
-    standing,
-    verdicts,
-)
+from lifecycle import activate, alerts, cli, dbt, go_live, run, settings
 from lifecycle.errors import CannotRunError
 from lifecycle.playbook import sheets
+from lifecycle.publication import publish, standing
+from lifecycle.remembered import closed_months, identities, states, verdicts
 from lifecycle.settings import Places
 from tests.shared import empty_warehouse
 
@@ -104,7 +92,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, places: Places, fill: Any, good_build
     monkeypatch.setattr(alerts, "send", send)
     monkeypatch.setattr(activate, "activate", delivered)
     monkeypatch.setattr(go_live, "review", lambda *_args: played.breaks)
-    for module in (published_identities, published_states, verdicts, closed_months):
+    for module in (identities, states, verdicts, closed_months):
         monkeypatch.setattr(module, "remember", lambda *_args, name=module.__name__: played.remembered.append(name))
     # no run decides what is in an extract, and Tableau's engine takes longer to start than a run takes here
     monkeypatch.setenv(settings.TABLEAU_EXTRACT.variable, "false")
@@ -139,8 +127,8 @@ def test_a_good_run_publishes_and_says_so_everywhere(places: Places, progress: A
     summary = whole(progress)
     assert (summary.exit_code, summary.version) == (0, publish.current_version(places))
     assert stage.alerts == []
-    modules = ("published_identities", "published_states", "verdicts", "closed_months")
-    assert stage.remembered == [f"lifecycle.{name}" for name in modules]
+    modules = ("identities", "states", "verdicts", "closed_months")
+    assert stage.remembered == [f"lifecycle.remembered.{name}" for name in modules]
     with duckdb.connect(str(places.published_file.resolve()), read_only=True) as connection:
         published = connection.execute("select outcome, version, as_of from marts.publish_log").fetchall()
         checks = connection.execute("select count(*) from marts.gate_results").fetchone()

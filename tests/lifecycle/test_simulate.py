@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lifecycle import cli, clock, go_live, run, settings, simulate
-from lifecycle.go_live_record import Standing
+from lifecycle.go_live.record import Standing
 from lifecycle.progress import Lines
 from lifecycle.settings import Places
 from sandbox import detached, generate

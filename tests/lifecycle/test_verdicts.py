@@ -6,7 +6,7 @@ import datetime as dt
 
 import duckdb
 
-from lifecycle import verdicts
+from lifecycle.remembered import verdicts
 
 AS_OF = dt.datetime(2026, 3, 10, 6)  # noqa: DTZ001 - the warehouse's times are naive UTC
 

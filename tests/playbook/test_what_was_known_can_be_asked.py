@@ -6,7 +6,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
-from lifecycle import published_states
+from lifecycle.remembered import states
 from tests.playbook.worlds import by_world, customers_of, difference, rng_of, rng_of_batch
 
 START = datetime(2026, 2, 1)  # noqa: DTZ001 - the warehouse is naive UTC
@@ -27,7 +27,7 @@ def tell(playbook: Any, at: datetime, stays: set[Stay]) -> list[tuple[Any, ...]]
     playbook.fill("intermediate.int_lifecycle__dated", sorted(stays, key=repr))
     playbook.fill("staging.stg_ops__extracts", [("product", at, "succeeded", at)])
     playbook.build(["stg_ops__state_log", "lifecycle_state_versions"], as_of=str(at))
-    published_states.remember(playbook.connection, f"run-{at}", at)
+    states.remember(playbook.connection, f"run-{at}", at)
     return list(
         playbook.rows("select lifecycle_state, correction, known_from, known_until from marts.lifecycle_state_versions")
     )

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from lifecycle import profiles
+from lifecycle.remembered import profiles
 from tests.warehouse import Warehouse
 
 PROFILES = ("int_raw_days__profiled", "int_event_days__profiled")

@@ -201,7 +201,7 @@ known_sums as (
         category,
         sum(reading) as now_reading,
         sum(published_reading) as published_reading,
-        -- a digest that was let go (lifecycle/profiles.py) says nothing of its day
+        -- a digest that was let go (lifecycle/remembered/profiles.py) says nothing of its day
         sum(case when is_published and reading <> published_reading then 1 else 0 end) as changed_days
     from known_days
     where measure not in ('rows', 'future')

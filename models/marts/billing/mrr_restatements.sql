@@ -1,6 +1,6 @@
 -- One row per closed customer month and change of its published MRR: what it was, what it is, and why.
 -- Why it exists: a closed month that moves in silence is the end of trust in it. What was published is remembered by
--- the run (lifecycle/closed_months.py); this is the comparison with it, and the comparisons of earlier runs.
+-- the run (lifecycle/remembered/closed_months.py); this is the comparison with it, and the comparisons of earlier runs.
 -- Hazard: the causes are read from evidence, in this order: the definitions have another version; a rate of the month
 -- is another; a billing customer belongs to somebody else than before; billing sent or changed something about the time
 -- before the month closed; the project has another version. Several can hold (causes); the first is the cause. Where

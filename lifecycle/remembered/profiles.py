@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.remembering import replace_instant
+from lifecycle.remembered.log import replace_instant
 
 if TYPE_CHECKING:
     from datetime import datetime

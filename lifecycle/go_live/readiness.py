@@ -1,7 +1,7 @@
 """Whether the numbers have agreed with the company's own reports for long enough to send anything for real.
 
 The criteria and the evidence are in the published file (`validation_streaks`, `validation_verdicts`), the decisions are
-in the record (`lifecycle/go_live_record.py`). Real is a destination whose address is not on this machine; what is on
+in the record (`lifecycle/go_live/record.py`). Real is a destination whose address is not on this machine; what is on
 this machine (the sandbox) is never held back.
 """
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from lifecycle import go_live_record as record
 from lifecycle import settings
-from lifecycle.go_live_record import Entry, GoLiveError, NotYetError, Standing
+from lifecycle.go_live import record
+from lifecycle.go_live.record import Entry, GoLiveError, NotYetError, Standing
 
 if TYPE_CHECKING:
     from lifecycle.settings import Places

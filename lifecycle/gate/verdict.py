@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lifecycle.dbt import Build, Freshness, Node
-    from lifecycle.gate_catalogue import Catalogue
+    from lifecycle.gate.catalogue import Catalogue
 
 SMALLEST_MART = 100  # below this many rows, losing a fifth of them means nothing
 # what may be empty, or shorter than it was, in a good version: logs, lists of faults, and what nobody has filled yet

@@ -13,10 +13,10 @@ from rich.table import Table
 from lifecycle import activate, go_live, run, settings
 from lifecycle.answering import Json, answering, console, say
 from lifecycle.errors import CannotRunError
-from lifecycle.go_live_record import NotYetError
+from lifecycle.go_live.record import NotYetError
 
 if TYPE_CHECKING:
-    from lifecycle.go_live_record import Entry
+    from lifecycle.go_live.record import Entry
 
 By = Annotated[str, typer.Option("--by", help="Who decides.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why.")]

@@ -10,16 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ingest import ops
-from lifecycle import (
-    closed_months,
-    profiles,
-    publication_form,
-    publish,
-    published_identities,
-    published_states,
-    standing,
-    verdicts,
-)
+from lifecycle.publication import forms, publish, standing
+from lifecycle.remembered import closed_months, identities, profiles, states, verdicts
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,7 +29,7 @@ def show(connection: duckdb.DuckDBPyConnection, run: Run, verdict: Verdict) -> d
     """
     version = publish.version_name(run.as_of, run.run_id, run.places)
     name = run.places.warehouse.stem
-    form = publication_form.of_build(connection, name, run.progress)
+    form = forms.of_build(connection, name, run.progress)
     relations = publish.measure(connection, name)
     row = _publication(run, verdict, "published", "")
     row |= {
@@ -50,8 +42,8 @@ def show(connection: duckdb.DuckDBPyConnection, run: Run, verdict: Verdict) -> d
     # written before the flip so that the published log knows its own version; `correct` mends it after a crash
     ops.record(connection, "publications", [row])
     # before the flip, so that no id is ever shown without being remembered
-    published_identities.remember(connection, run.run_id, run.as_of)
-    published_states.remember(connection, run.run_id, run.as_of)
+    identities.remember(connection, run.run_id, run.as_of)
+    states.remember(connection, run.run_id, run.as_of)
     verdicts.remember(connection, run.run_id, run.as_of)
     try:
         publish.publish(connection, name, run.places, version, run.progress, form)
@@ -73,7 +65,7 @@ def hold_back(connection: duckdb.DuckDBPyConnection, run: Run, verdict: Verdict,
     ops.record(connection, "publications", [row])
     if serving is not None and serving != row["version"]:
         name = run.places.warehouse.stem
-        form = publication_form.of_build(connection, name, run.progress)
+        form = forms.of_build(connection, name, run.progress)
         standing.show_again(connection, name, run.places, row["version"], (run.as_of, reason), run.progress, form)
 
 

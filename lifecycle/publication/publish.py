@@ -28,8 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle import catalogue, hyper
 from lifecycle.errors import LifecycleError
+from lifecycle.publication import catalogue, hyper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ingest import contracts
-from lifecycle.gate import Check
+from lifecycle.gate.verdict import Check
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +23,7 @@ _FINDINGS = """
     order by check_id, silo, table_name
 """
 
-# what the raw tables had when they were last published (lifecycle/profiles.py)
+# what the raw tables had when they were last published (lifecycle/remembered/profiles.py)
 _KNOWN_COLUMNS = """
     select question from raw_ops.profiles where source_name = 'columns'
     group by question having max_by(reading, as_of) > 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from lifecycle import publish
+from lifecycle.publication import publish
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle import catalogue, hyper, publish, settings
+from lifecycle import settings
 from lifecycle.errors import ConfigurationError
+from lifecycle.publication import catalogue, hyper, publish
 
 if TYPE_CHECKING:
     import duckdb

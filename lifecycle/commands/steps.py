@@ -11,7 +11,7 @@ from rich.console import Console
 
 from lifecycle import report, run
 from lifecycle.answering import Json, answering, console, say
-from lifecycle.sandboxing import serve_in_background
+from lifecycle.commands.sandbox import serve_in_background
 
 if TYPE_CHECKING:
     from lifecycle.gate import Verdict

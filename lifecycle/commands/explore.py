@@ -6,7 +6,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +14,7 @@ from lifecycle import settings
 from lifecycle.answering import answering
 from lifecycle.errors import CannotRunError
 
-APP = Path(__file__).resolve().parent.parent / "dashboard" / "explorer.py"
+APP = settings.PROJECT_DIR / "dashboard" / "explorer.py"
 
 
 def explore_command(port: Annotated[int, typer.Option(help="Where it listens, on loopback.", min=1)] = 8501) -> None:
