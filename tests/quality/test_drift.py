@@ -120,6 +120,7 @@ CUSTOMERS, COUNTED = "raw_stripe.customers", "intermediate.int_events__deduplica
 NEW_EVENTS = f"received_date = date '{DAY}'"
 NOT_SENT = f"{NEW_EVENTS} and event_id not in (select message_id from {EVENTS})"
 NEW_INVOICES = f"created >= {UNIX}"
+INVOICE_DAY, INVOICE_NUMBER = (f"cast(split_part(id, '_', {part}) as integer)" for part in (2, 3))
 NEW_SPEND = f"spend_date = date '{DAY}'"
 
 
@@ -232,6 +233,27 @@ def test_what_was_published_and_reads_otherwise_is_named(company: Company, defec
 )
 def test_an_ordinary_day_with_news_passes(company: Company, statement: str) -> None:
     assert company.failing(statement, published=True) == set()
+
+
+# eighteen invoices one day and thirty-two another, and one in five over nothing
+SMALL_COMPANY = (
+    f"{gone(INVOICES, INVOICE_NUMBER + ' >= 18 + 14 * (hash(' + INVOICE_DAY + ') % 2)')};"
+    f" {changed(INVOICES, 'total = 0', 'hash(id) % 5 = 0')}"
+)
+
+
+@pytest.mark.parametrize(
+    ("defect", "named"),
+    [
+        ("select 1", set()),
+        (gone(INVOICES, NEW_INVOICES), {("volume_of_a_day", "stripe.invoices")}),
+        (changed(INVOICES, "total = total * 100", NEW_INVOICES), {("size_of_numbers", "stripe.invoices")}),
+    ],
+    ids=["a plain day", "a day without any", "a hundredfold"],
+)
+def test_days_that_stray_widely_are_watched_too(company: Company, defect: str, named: set[tuple[str, str]]) -> None:
+    found = company.failing(SMALL_COMPANY, defect)
+    assert {(check, table) for check, table in found if check in {"volume_of_a_day", "size_of_numbers"}} == named
 
 
 def test_what_comes_on_the_same_day_of_every_month_is_no_news(company: Company) -> None:

@@ -39,6 +39,7 @@ days as (
         usual_count,
         usual_width,
         is_weekend,
+        least_count,
         most_count,
         is_new,
         is_complete,
@@ -205,7 +206,7 @@ drifts as (
         compared.rate as expected,
         case
             when compared.is_mean
-                then 6 * usual_spreads.spread / sqrt(compared.row_count) + 0.02 * abs(compared.rate) + 10
+                then 4.5 * usual_spreads.spread / sqrt(compared.row_count) + 0.02 * abs(compared.rate) + 10
             -- where rows are merged by their key none is there twice; the product sends a message again now and then
             when compared.check_id = 'repeated_rows' and compared.rate = 0 and compared.source_name <> 'product'
                 then 0.5 / compared.row_count
@@ -282,6 +283,9 @@ strays as (
         -- a burst is news when it is half as much again as the largest before it
         case
             when is_burst then greatest(usual_width, {{ enough_rows }}, 1.5 * most_count - usual_count)
+            -- where every day of eight weeks had rows, a day with hardly any is unusual, however far the days stray
+            when least_count > 0 and usual_count >= {{ hardly_none }} and row_count < usual_count
+                then least(usual_width, usual_count - least_count / 2)
             else usual_width
         end as width
     from days

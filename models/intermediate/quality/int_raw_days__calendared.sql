@@ -186,6 +186,7 @@ weekday_ranges as (
         calendar.table_name,
         calendar.day_of_week,
         weekday_medians.usual * table_habits.growth as usual,
+        min(calendar.row_count) as least,
         max(calendar.row_count) as most,
         greatest(
             table_habits.usual_stray * sqrt(weekday_medians.usual + 1),
@@ -209,12 +210,13 @@ weekday_ranges as (
 
 ),
 
--- how many rows had the fullest day?
-table_peaks as (
+-- how many rows had the emptiest day, and how many the fullest?
+table_extremes as (
 
     select
         source_name,
         table_name,
+        min(least) as least,
         max(most) as most
     from weekday_ranges
     group by source_name, table_name
@@ -228,7 +230,8 @@ select
     calendar.row_count,
     weekday_ranges.usual as usual_count,
     weekday_ranges.width as usual_width,
-    table_peaks.most as most_count,
+    table_extremes.least as least_count,
+    table_extremes.most as most_count,
     calendar.is_weekend,
     calendar.is_new,
     calendar.is_complete,
@@ -244,5 +247,5 @@ left join weekday_ranges
         calendar.source_name = weekday_ranges.source_name
         and calendar.table_name = weekday_ranges.table_name
         and calendar.day_of_week = weekday_ranges.day_of_week
-left join table_peaks
-    on calendar.source_name = table_peaks.source_name and calendar.table_name = table_peaks.table_name
+left join table_extremes
+    on calendar.source_name = table_extremes.source_name and calendar.table_name = table_extremes.table_name
