@@ -29,7 +29,7 @@ CHUNK = 5_000
 DIGEST = "md5(payload)"  # tells a changed text from the same one; nobody gains by making two texts look alike
 # what can be sent is a JSON object; of what is none, there is no digest
 IS_OBJECT = "json_valid(payload) and json_type(payload) = 'OBJECT'"
-JOINED_AT_ONCE = 200_000
+JOINED_AT_ONCE = 100_000
 SORTED = 100_000
 FRESH = (
     "coalesce(list_contains($welcome, destination), false) and (expires_at is null or expires_at > $as_of)"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from activation.actions import Action
 
-MEMORY_LIMIT = "100MB"
+MEMORY_LIMIT = "80MB"
 EVER = datetime(1, 1, 1)  # noqa: DTZ001 - naive UTC, as our times are
 
 
