@@ -186,8 +186,8 @@ weekday_ranges as (
         calendar.table_name,
         calendar.day_of_week,
         weekday_medians.usual * table_habits.growth as usual,
-        min(calendar.row_count) as least,
-        max(calendar.row_count) as most,
+        min(calendar.row_count) as emptiest,
+        max(calendar.row_count) as fullest,
         greatest(
             table_habits.usual_stray * sqrt(weekday_medians.usual + 1),
             case
@@ -216,8 +216,8 @@ table_extremes as (
     select
         source_name,
         table_name,
-        min(least) as least,
-        max(most) as most
+        min(emptiest) as emptiest,
+        max(fullest) as fullest
     from weekday_ranges
     group by source_name, table_name
 
@@ -230,8 +230,8 @@ select
     calendar.row_count,
     weekday_ranges.usual as usual_count,
     weekday_ranges.width as usual_width,
-    table_extremes.least as least_count,
-    table_extremes.most as most_count,
+    table_extremes.emptiest as least_count,
+    table_extremes.fullest as most_count,
     calendar.is_weekend,
     calendar.is_new,
     calendar.is_complete,
