@@ -61,5 +61,5 @@ def _has(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> bool
 
 
 def _before(setting: Setting, as_of: datetime) -> datetime | None:
-    given = setting.find()
-    return None if given in {None, settings.FOREVER} else as_of - timedelta(days=float(given or 0))
+    days = setting.find() or settings.FOREVER
+    return None if days == settings.FOREVER else as_of - timedelta(days=float(days))
