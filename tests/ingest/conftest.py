@@ -42,13 +42,14 @@ def store(running: serve.RunningSandbox) -> Store:
 
 
 @pytest.fixture
-def vendors(running: serve.RunningSandbox, store: Store, monkeypatch: pytest.MonkeyPatch) -> Vendors:
+def vendors(running: serve.RunningSandbox, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Vendors]:
     """The sandbox as it shows the store, behaving well, and the settings that point at it."""
     assert store.now() > 0, "the vendors show what the store holds, so it comes first"
-    running.world.faults.clear()
     running.world.requests.clear()
     point_at(monkeypatch, running.url)
-    return Vendors(running.url)
+    yield Vendors(running.url)
+    # whoever comes next, in whatever order the files run, meets vendors that behave
+    running.world.faults.clear()
 
 
 @pytest.fixture
