@@ -23,6 +23,7 @@ CONFIG = "config.toml"
 SECRETS = "secrets.toml"
 VAULTS = "providers"
 MOUNTED_SECRETS = Path("/run/secrets")
+LEDGER_URL = "activation.ledger_url"  # of two rooms that do not know each other: who writes the ledger, who reads it
 
 
 def find(name: str, *, is_secret: bool) -> Any:
@@ -44,6 +45,11 @@ def find(name: str, *, is_secret: bool) -> Any:
             if (value := _under(_document(directory / file), name)) is not None:
                 return value
     return None
+
+
+def lacks_driver(missing: ModuleNotFoundError) -> str:
+    """What to tell who gave a database as the ledger and cannot reach it."""
+    return f"The setting {LEDGER_URL} needs the driver {missing.name}: pip install 'customer-lifecycle[postgres]'."
 
 
 def _files() -> tuple[Path, Path]:

@@ -27,7 +27,6 @@ from ingest.extraction import Extraction
 
 TABLES = contracts.load("receipts")
 LEDGER = "ledger.sqlite"
-LEDGER_URL = "activation.ledger_url"  # one setting for who writes the ledger and who reads it
 CHANGED_BY = {"deliveries": "updated_at", "attempts": "finished_at"}
 LAG = 1.0
 
@@ -35,7 +34,7 @@ LAG = 1.0
 @dlt.source(name="receipts", max_table_nesting=0)
 def receipts(extraction: Extraction) -> Iterable[DltResource]:
     """Deliveries with their present state, and every attempt."""
-    url: str | None = given.find(LEDGER_URL, is_secret=True) or None
+    url: str | None = given.find(given.LEDGER_URL, is_secret=True) or None
     where = extraction.data_dir / LEDGER if url is None else sa.make_url(url)
     for name in CHANGED_BY:
         yield dlt.resource(_changed(extraction, where, name), **TABLES[name].hints())
@@ -98,9 +97,7 @@ def _engine(where: Path | sa.URL) -> sa.Engine:
     try:
         return sa.create_engine(where.set(drivername="postgresql+pg8000"))
     except ModuleNotFoundError as missing:
-        raise SourceError(
-            f"The setting {LEDGER_URL} needs the driver {missing.name}: pip install 'customer-lifecycle[postgres]'."
-        ) from None
+        raise SourceError(given.lacks_driver(missing)) from None
 
 
 def _called(where: Path | sa.URL) -> str:

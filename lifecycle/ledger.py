@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from activation.ledger import Ledger
+from ingest import given
 from lifecycle.errors import ConfigurationError
 from lifecycle.settings import Setting
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from lifecycle.settings import Places
 
-LEDGER_URL = Setting("activation.ledger_url", is_secret=True)
+LEDGER_URL = Setting(given.LEDGER_URL, is_secret=True)
 
 
 def open_ledger(places: Places) -> Ledger:
@@ -28,10 +29,8 @@ def open_ledger(places: Places) -> Ledger:
         return Ledger(places.ledger)
     try:
         return Ledger(url)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"The setting {LEDGER_URL.name} needs the driver {error.name}: pip install 'customer-lifecycle[postgres]'."
-        ) from None
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError(given.lacks_driver(missing)) from None
 
 
 @contextmanager

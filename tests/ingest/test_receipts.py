@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
+import sys
 from pathlib import Path
 
 import ledgers
@@ -13,6 +14,9 @@ from activation.actions import Outcome
 from activation.ledger import Ledger, Result, metadata
 from benchmarks.vendors import actions_for
 from ingest import contracts
+from lifecycle.errors import ConfigurationError
+from lifecycle.ledger import open_ledger
+from lifecycle.settings import Places
 from tests import postgres
 
 
@@ -90,3 +94,15 @@ def test_a_ledger_in_postgresql_is_read_like_the_file_and_its_password_is_nowher
     assert failed.error is not None
     assert failed.error.startswith("The delivery ledger postgresql at 127.0.0.1 cannot be read")
     assert "hunter2" not in failed.error
+
+
+def test_who_reads_a_ledger_and_who_writes_it_say_alike_that_its_driver_is_missing(
+    ingest: Ingest, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACTIVATION__LEDGER_URL", "postgresql://ledger:hunter2@127.0.0.1:1/none")
+    monkeypatch.setitem(sys.modules, "pg8000", None)
+    sentence = "The setting activation.ledger_url needs the driver pg8000: pip install 'customer-lifecycle[postgres]'."
+    assert ingest("receipts").error == sentence
+    with pytest.raises(ConfigurationError) as refused:
+        open_ledger(Places(data_dir))
+    assert str(refused.value) == sentence
