@@ -17,6 +17,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,7 @@ from lifecycle.progress import Lines
 from sandbox import detached, environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from lifecycle.go_live import Status
     from sandbox.world.parameters import WorldParameters
@@ -184,9 +185,9 @@ def _apart(
     try:
         if parameters is not None:
             with progress.step("generate the simulated company"):
-                generate.generate(folder, _planting(planted)(parameters))
+                generate.generate(folder, _planted(parameters, planted) if planted else parameters)
         elif planted is not None:
-            generate.change_habits(folder, _planting(planted))
+            generate.change_habits(folder, partial(_planted, days=planted))
         yield detached.ensure_running(folder, port, limits=Limits.off())
     finally:
         detached.stop_running(folder)
@@ -197,17 +198,11 @@ def _apart(
                 os.environ[name] = value
 
 
-def _planting(planted: tuple[int, int] | None) -> Callable[[WorldParameters], WorldParameters]:
-    """What makes a company one whose finance counts otherwise on these days of the simulation."""
-
-    def changed(parameters: WorldParameters) -> WorldParameters:
-        if planted is None:
-            return parameters
-        # simulated day 1 begins when the world's days are over
-        first, last = (parameters.days + day - 1 for day in planted)
-        return replace(parameters, net_of_fees=(first, last))
-
-    return changed
+def _planted(parameters: WorldParameters, days: tuple[int, int]) -> WorldParameters:
+    """The parameters of a company whose finance counts otherwise on these days of the simulation."""
+    # simulated day 1 begins when the world's days are over
+    first, last = (parameters.days + day - 1 for day in days)
+    return replace(parameters, net_of_fees=(first, last))
 
 
 def _live(url: str, done: list[Simulated], days: int, progress: Lines) -> None:

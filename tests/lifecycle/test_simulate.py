@@ -7,6 +7,7 @@ import json
 import os
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ def test_what_is_over_cannot_be_planted_in(tmp_path: Path, monkeypatch: pytest.M
 def test_finance_of_a_company_that_is_there_counts_otherwise_from_a_day_on(tmp_path: Path) -> None:
     World(WorldParameters(customers=3, months=2)).save(tmp_path)
     before = World.load(tmp_path)
-    World.change_parameters(tmp_path, simulate._planting((15, 18)))
+    World.change_parameters(tmp_path, partial(simulate._planted, days=(15, 18)))
     after = World.load(tmp_path)
     days = before.parameters.days
     assert after.parameters == replace(before.parameters, net_of_fees=(days + 14, days + 17))
