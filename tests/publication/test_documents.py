@@ -1,4 +1,4 @@
-"""What the pages for consumers say is so: every query of docs/snippets.md runs, every setting and command exists."""
+"""The page of questions is true: every query of docs/snippets.md runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import re
 
 import pytest
 
-from lifecycle import settings
-from lifecycle.cli import COMMANDS
 from tests.warehouse import PROJECT_DIR, Warehouse
 
-PAGES = ("published_files", "snippets", "forgetting")
 SNIPPETS = re.findall(
     r"```sql\n(.*?)```", (PROJECT_DIR / "docs" / "snippets.md").read_text(encoding="utf-8"), re.DOTALL
 )
@@ -45,13 +42,3 @@ def test_there_are_snippets() -> None:
 @pytest.mark.parametrize("query", SNIPPETS, ids=[min(tables_of(snippet)) for snippet in SNIPPETS])
 def test_every_snippet_runs_on_what_the_contracts_promise(empty_marts: Warehouse, query: str) -> None:
     empty_marts.rows(query)
-
-
-def test_commands_and_settings_of_the_pages_exist() -> None:
-    text = "".join((PROJECT_DIR / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
-    assert set(re.findall(r"`?lifecycle (\w+)", text)) - {"retention"} <= set(COMMANDS)
-    for name in ("tableau_extract", "personal_data", "keep_versions"):
-        assert f"lifecycle.{name}" in {
-            each.name for each in vars(settings).values() if isinstance(each, settings.Setting)
-        }
-        assert name in text

@@ -2,8 +2,8 @@
 -- disputed.
 -- Why it exists: weak evidence may chain two product accounts together though no single piece of it touches both.
 -- There the weakest is cut: every part goes to the account that its own evidence names (a person's before a domain's,
--- then the more evidence), and where that is a tie the part stays alone. Nothing is disputed in silence:
--- int_identity_conflicts__detected.
+-- then the more evidence), and where that is a tie the part stays alone. Nothing is disputed in silence,
+-- see identity_conflicts.
 
 with
 
