@@ -15,6 +15,12 @@
 {% macro signals_sounds() %}
 {% set parts = [('behaviour', 1), ('until_behaviour', 2), ('then_behaviour', 2), ('last_behaviour', 3)] %}
 {% set takes_steps = "kind in ('absence', 'sequence', 'due')" %}
+{% set is_use = "heard_as = '*' and unit != 'user'" %}
+{% set needs_events %}
+        is_first or is_every or is_crossed or is_begun
+        or (is_first_of_day and shortest_silence is not null)
+        or (not is_first_of_day and (is_counted or is_regular))
+{%- endset %}
 signals as (
 
     select
@@ -103,17 +109,15 @@ asked_for as (
 
 ),
 
--- of use by customer (`is_use`), only what has to be known event by event (`is_whole`) goes the way of all other
--- behaviours; for the rest instants are enough
+-- of use by customer, only what has to be known event by event (`is_use_in_full`) goes the way of all other behaviours;
+-- for the rest instants are enough (`is_use_by_instant`)
 sounds as (
 
     select
         asked_for.*,
         row_number() over (order by heard_as, is_first_of_day, unit) as sound,
-        heard_as = '*' and unit != 'user' as is_use,
-        heard_as != '*' or is_first or is_every or is_crossed or is_begun
-        or (is_first_of_day and shortest_silence is not null)
-        or (not is_first_of_day and (is_counted or is_regular)) as is_whole
+        {{ is_use }} and ({{ needs_events }}) as is_use_in_full,
+        {{ is_use }} and not ({{ needs_events }}) as is_use_by_instant
     from asked_for
 
 ),

@@ -29,11 +29,7 @@ spans as (
         max({{ uses }}.occurred_at) as last_at
     from {{ uses }}
     inner join sounds
-        on
-            sounds.is_use
-            and {{ is_each }}sounds.is_first_of_day
-            and sounds.is_concluded
-            and not sounds.is_whole
+        on sounds.is_use_by_instant and {{ is_each }}sounds.is_first_of_day and sounds.is_concluded
     group by sounds.sound, {{ uses }}.customer_number
     {% endfor %}
 
@@ -145,7 +141,7 @@ awaited_uses as (
     from awaited
     inner join sounds
         on awaited.sound = sounds.sound
-    where sounds.is_use and not sounds.is_whole
+    where sounds.is_use_by_instant
 
 ),
 

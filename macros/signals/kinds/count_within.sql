@@ -36,11 +36,7 @@ placed as (
         lag(days_of_use.occurred_at) over days as previous_at
     from days_of_use
     inner join sounds
-        on
-            sounds.is_use
-            and sounds.is_first_of_day
-            and sounds.is_counted
-            and not sounds.is_whole
+        on sounds.is_use_by_instant and sounds.is_first_of_day and sounds.is_counted
     window days as (
         partition by days_of_use.customer_number
         order by days_of_use.occurred_at

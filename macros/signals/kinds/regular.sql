@@ -41,11 +41,7 @@ good_dates as (
         from {{ events }} as event
         {% if not is_heard %}
         inner join sounds
-            on
-                sounds.is_use
-                and sounds.is_first_of_day
-                and sounds.is_regular
-                and not sounds.is_whole
+            on sounds.is_use_by_instant and sounds.is_first_of_day and sounds.is_regular
         {% endif %}
         inner join listeners as signal
             on {{ 'event' if is_heard else 'sounds' }}.sound = signal.sound

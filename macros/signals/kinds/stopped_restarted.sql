@@ -16,9 +16,8 @@ silent_uses as (
     from uses_in_order as uses
     inner join sounds
         on
-            sounds.is_use
+            sounds.is_use_by_instant
             and not sounds.is_first_of_day
-            and not sounds.is_whole
             and (
                 uses.next_at is null
                 or uses.next_at > {{ dbt.dateadd('second', 'sounds.shortest_silence', 'uses.occurred_at') }}
@@ -31,7 +30,7 @@ silent_uses as (
 
 
 {% macro signals_stopped_restarted() %}
--- what else may fall silent, with its neighbours
+-- what may fall silent, with its neighbours
 neighboured as (
 
     select
@@ -41,8 +40,10 @@ neighboured as (
         user_key,
         user_id,
         occurred_at,
-        received_at,
-        event_id,
+        received_at as first_received_at,
+        event_id as first_event_id,
+        received_at as last_received_at,
+        event_id as last_event_id,
         lag(occurred_at) over stream as previous_at,
         lag(event_id) over stream as previous_event_id,
         lead(occurred_at) over stream as next_at
@@ -52,6 +53,28 @@ neighboured as (
         partition by sound, customer_number, user_key
         order by occurred_at, event_id
     )
+    union all
+    select
+        silent.sound,
+        silent.shortest_silence,
+        silent.customer_number,
+        '' as user_key,
+        null as user_id,
+        silent.occurred_at,
+        shown.first_received_at,
+        shown.first_event_id,
+        shown.last_received_at,
+        shown.last_event_id,
+        silent.previous_at,
+        shown_before.last_event_id as previous_event_id,
+        silent.next_at
+    from silent_uses as silent
+    inner join shown
+        on {{ same_use('silent', 'shown') }}
+    left join shown as shown_before
+        on
+            silent.customer_number = shown_before.customer_number
+            and silent.previous_at = shown_before.occurred_at
 
 ),
 
@@ -63,63 +86,11 @@ silences as (
         user_key,
         user_id,
         occurred_at,
-        received_at,
-        event_id,
+        last_received_at as received_at,
+        last_event_id as event_id,
         next_at
     from neighboured
     where next_at is null or next_at > {{ dbt.dateadd('second', 'shortest_silence', 'occurred_at') }}
-    union all
-    select
-        silent.sound,
-        silent.customer_number,
-        '' as user_key,
-        null as user_id,
-        silent.occurred_at,
-        shown.last_received_at as received_at,
-        shown.last_event_id as event_id,
-        silent.next_at
-    from silent_uses as silent
-    inner join shown
-        on {{ same_use('silent', 'shown') }}
-    where
-        silent.next_at is null
-        or silent.next_at > {{ dbt.dateadd('second', 'silent.shortest_silence', 'silent.occurred_at') }}
-
-),
-
-returns as (
-
-    select
-        sound,
-        customer_number,
-        user_key,
-        user_id,
-        occurred_at,
-        received_at,
-        event_id,
-        previous_at,
-        previous_event_id
-    from neighboured
-    where occurred_at > {{ dbt.dateadd('second', 'shortest_silence', 'previous_at') }}
-    union all
-    select
-        silent.sound,
-        silent.customer_number,
-        '' as user_key,
-        null as user_id,
-        silent.occurred_at,
-        shown.first_received_at as received_at,
-        shown.first_event_id as event_id,
-        silent.previous_at,
-        shown_before.last_event_id as previous_event_id
-    from silent_uses as silent
-    inner join shown
-        on {{ same_use('silent', 'shown') }}
-    inner join shown as shown_before
-        on
-            silent.customer_number = shown_before.customer_number
-            and silent.previous_at = shown_before.occurred_at
-    where silent.occurred_at > {{ dbt.dateadd('second', 'silent.shortest_silence', 'silent.previous_at') }}
 
 ),
 
@@ -156,13 +127,13 @@ candidates_stopped as (
 candidates_restarted as (
 
     select
-        {{ candidate_columns('signal', 'event', 'event.occurred_at', 'event.received_at') }},
+        {{ candidate_columns('signal', 'event', 'event.occurred_at', 'event.first_received_at') }},
         'fired' as outcome,
-        event.previous_event_id || ',' || event.event_id as proving_event_ids,
+        event.previous_event_id || ',' || event.first_event_id as proving_event_ids,
         2 as proof_count,
         event.previous_at as proof_from,
         event.occurred_at as proof_to
-    from returns as event
+    from neighboured as event
     inner join listeners as signal
         on event.sound = signal.sound
     where

@@ -267,18 +267,12 @@ edges as (
 
 ),
 
+{% set edge = 'source_record_type, source_record_id, received_date, occurred_at, first_at, last_at, zoned_at, uses' %}
 -- which event stands for the edge when several share its instant? the smallest id first, the largest last
 edge_instants as (
 
     select
-        source_record_type,
-        source_record_id,
-        received_date,
-        occurred_at,
-        first_at,
-        last_at,
-        zoned_at,
-        uses,
+        {{ edge }},
         event_id as first_event_id,
         event_id as last_event_id,
         received_at,
@@ -287,21 +281,14 @@ edge_instants as (
     where not is_tied
     union all
     select
-        source_record_type,
-        source_record_id,
-        received_date,
-        occurred_at,
-        first_at,
-        last_at,
-        zoned_at,
-        uses,
+        {{ edge }},
         min(event_id) as first_event_id,
         max(event_id) as last_event_id,
         min(received_at) as received_at,
         max(time_zone) as time_zone
     from edges
     where is_tied
-    group by source_record_type, source_record_id, received_date, occurred_at, first_at, last_at, zoned_at, uses
+    group by {{ edge }}
 
 ),
 

@@ -137,46 +137,7 @@ days_of_use as (
 
 ),
 
--- use where it has to be known event by event: every one
-uses_in_full as (
-
-    select
-        sounds.is_first_of_day,
-        used_once.customer_number,
-        used_once.occurred_at,
-        used_once.received_at,
-        used_once.event_id
-    from used_once
-    inner join sounds
-        on
-            sounds.is_use
-            and sounds.is_whole
-            and not sounds.is_first_of_day
-
-),
-
--- and the first of each day
-days_in_full as (
-
-    select
-        sounds.is_first_of_day,
-        used_once.customer_number,
-        used_once.occurred_at,
-        used_once.received_at,
-        used_once.event_id
-    from used_once
-    inner join sounds
-        on
-            sounds.is_use
-            and sounds.is_whole
-            and sounds.is_first_of_day
-    qualify row_number() over (
-        partition by used_once.customer_number, cast(used_once.occurred_at as date)
-        order by used_once.occurred_at, used_once.event_id
-    ) = 1
-
-),
-
+-- with use where it has to be known event by event: every event, or the first of each day
 spoken as (
 
     select
@@ -191,20 +152,29 @@ spoken as (
         due_at,
         gone_at
     from told_once
-    {% for uses in ['uses_in_full', 'days_in_full'] %}
+    {% for is_first_of_day in [false, true] %}
     union all
     select
         '*' as behaviour,
-        is_first_of_day,
-        customer_number,
+        sounds.is_first_of_day,
+        used_once.customer_number,
         null as user_id,
-        occurred_at,
-        received_at,
-        event_id,
+        used_once.occurred_at,
+        used_once.received_at,
+        used_once.event_id,
         null as measured_value,
         null as due_at,
         null as gone_at
-    from {{ uses }}
+    from used_once
+    inner join sounds
+        on sounds.is_use_in_full and {{ '' if is_first_of_day else 'not ' }}sounds.is_first_of_day
+    {% if is_first_of_day %}
+    qualify
+        row_number() over (
+            partition by used_once.customer_number, cast(used_once.occurred_at as date)
+            order by used_once.occurred_at, used_once.event_id
+        ) = 1
+    {% endif %}
     {% endfor %}
 
 ),
