@@ -37,6 +37,23 @@
 {% endmacro %}
 
 
+-- The same without weights of nothing, and as replicate 0 the data itself, every unit once: estimates and replicates
+-- are then one sum. (A query.)
+{% macro replicate_weights_and_data(units) %}
+    select *
+    from (
+        {{ replicate_weights(units) }}
+    ) as drawn
+    where drawn.weight > 0
+    union all
+    select distinct
+        unit_key,
+        0 as replicate,
+        cast(1 as double) as weight
+    from {{ units }}
+{% endmacro %}
+
+
 -- A quantile of replicates. The p-th of R ordered replicates stands at p x (R + 1), which leaves the promised share
 -- outside; interpolating over R - 1 steps, as quantile functions do, leaves a little less.
 {% macro replicate_quantile(expression, level) -%}

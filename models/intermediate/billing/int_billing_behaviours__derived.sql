@@ -26,7 +26,11 @@ ledger as (
 
 identities as (
 
-    select * from {{ ref('int_identities__resolved') }}
+    select
+        source_record_id as stripe_customer_id,
+        customer_id
+    from {{ ref('int_identities__resolved') }}
+    where source_system = 'stripe' and source_record_type = 'customer'
 
 ),
 
@@ -133,11 +137,7 @@ resolved as (
         of_billing_customers.event_id,
         of_billing_customers.properties
     from of_billing_customers
-    inner join identities
-        on
-            of_billing_customers.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    inner join identities on of_billing_customers.stripe_customer_id = identities.stripe_customer_id
 
 )
 

@@ -12,7 +12,11 @@ customers as (
 
 identities as (
 
-    select * from {{ ref('int_identities__resolved') }}
+    select
+        source_record_id as stripe_customer_id,
+        customer_id
+    from {{ ref('int_identities__resolved') }}
+    where source_system = 'stripe' and source_record_type = 'customer'
 
 ),
 
@@ -70,11 +74,7 @@ known as (
         identities.customer_id,
         count(*) as billing_customers
     from customers
-    inner join identities
-        on
-            customers.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    inner join identities on customers.stripe_customer_id = identities.stripe_customer_id
     group by identities.customer_id
 
 ),
@@ -132,11 +132,7 @@ renewals as (
         min({{ json_unix_time('period_ends.item', '$.current_period_end') }})
         filter (where period_ends.is_ending) as service_ends_at
     from period_ends
-    inner join identities
-        on
-            period_ends.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    inner join identities on period_ends.stripe_customer_id = identities.stripe_customer_id
     group by identities.customer_id
 
 ),
@@ -148,11 +144,7 @@ trials as (
         min(coalesce(subscriptions.trial_starts_at, subscriptions.started_at)) as trial_started_at,
         max(subscriptions.trial_ends_at) as trial_ends_at
     from subscriptions
-    inner join identities
-        on
-            subscriptions.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    inner join identities on subscriptions.stripe_customer_id = identities.stripe_customer_id
     where
         subscriptions.trial_ends_at is not null
         and coalesce(subscriptions.trial_starts_at, subscriptions.started_at) < {{ as_of() }}
@@ -167,11 +159,7 @@ last_statuses as (
         identities.customer_id,
         max_by(subscriptions.subscription_status, subscriptions.started_at) as subscription_status
     from subscriptions
-    inner join identities
-        on
-            subscriptions.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    inner join identities on subscriptions.stripe_customer_id = identities.stripe_customer_id
     group by identities.customer_id
 
 ),

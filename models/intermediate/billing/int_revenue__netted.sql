@@ -32,7 +32,11 @@ rates as (
 
 identities as (
 
-    select * from {{ ref('int_identities__resolved') }}
+    select
+        source_record_id as stripe_customer_id,
+        customer_id
+    from {{ ref('int_identities__resolved') }}
+    where source_system = 'stripe' and source_record_type = 'customer'
 
 ),
 
@@ -80,11 +84,7 @@ converted as (
         on
             flows.currency = rates.currency
             and {{ reporting_month('flows.flowed_at') }} = rates.month
-    left join identities
-        on
-            flows.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    left join identities on flows.stripe_customer_id = identities.stripe_customer_id
 
 )
 

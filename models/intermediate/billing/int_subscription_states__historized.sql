@@ -35,7 +35,11 @@ currencies as (
 
 identities as (
 
-    select * from {{ ref('int_identities__resolved') }}
+    select
+        source_record_id as stripe_customer_id,
+        customer_id
+    from {{ ref('int_identities__resolved') }}
+    where source_system = 'stripe' and source_record_type = 'customer'
 
 ),
 
@@ -188,11 +192,7 @@ valued as (
         netted.valid_from,
         netted.valid_to
     from netted
-    left join identities
-        on
-            netted.stripe_customer_id = identities.source_record_id
-            and identities.source_system = 'stripe'
-            and identities.source_record_type = 'customer'
+    left join identities on netted.stripe_customer_id = identities.stripe_customer_id
 
 ),
 

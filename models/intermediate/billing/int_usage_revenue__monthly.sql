@@ -19,7 +19,11 @@ prices as (
 
 identities as (
 
-    select * from {{ ref('int_identities__resolved') }}
+    select
+        source_record_id as stripe_customer_id,
+        customer_id
+    from {{ ref('int_identities__resolved') }}
+    where source_system = 'stripe' and source_record_type = 'customer'
 
 ),
 
@@ -58,9 +62,5 @@ select
     invoiced.month,
     invoiced.usage_units
 from invoiced
-inner join identities
-    on
-        invoiced.stripe_customer_id = identities.source_record_id
-        and identities.source_system = 'stripe'
-        and identities.source_record_type = 'customer'
+inner join identities on invoiced.stripe_customer_id = identities.stripe_customer_id
 where invoiced.usage_units > 0

@@ -64,25 +64,8 @@ buckets as (
 
 ),
 
-drawn as (
-    {{ replicate_weights('buckets') }}
-),
-
 weights as (
-
-    select
-        unit_key,
-        replicate,
-        weight
-    from drawn
-    where weight > 0
-    union all
-    select distinct
-        unit_key,
-        0 as replicate,
-        cast(1 as double) as weight
-    from buckets
-
+    {{ replicate_weights_and_data('buckets') }}
 ),
 
 -- the one expensive query of the economics: buckets x replicates rows go through it

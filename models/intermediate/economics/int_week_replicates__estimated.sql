@@ -12,25 +12,8 @@ weeks as (
 
 ),
 
-drawn as (
-    {{ replicate_weights('weeks') }}
-),
-
 weights as (
-
-    select
-        unit_key,
-        replicate,
-        weight
-    from drawn
-    where weight > 0
-    union all
-    select distinct
-        unit_key,
-        0 as replicate,
-        cast(1 as double) as weight
-    from weeks
-
+    {{ replicate_weights_and_data('weeks') }}
 ),
 
 summed as (
