@@ -1,3 +1,15 @@
+-- What becomes of a judged row of a base model, by its columns copy_rank and reject_reason. An older copy is told apart
+-- first: what is wrong with it was mended or will be found in the copy that is believed. Rows without their key are no
+-- copies of each other.
+{% macro row_verdict(key) -%}
+    case
+        when {{ key }} is not null and copy_rank > 1 then 'deduplicated'
+        when reject_reason is not null then 'quarantined'
+        else 'staged'
+    end
+{%- endmacro %}
+
+
 -- The rejected rows of one base model in the common shape of all quarantine views; union all one call per raw table.
 {% macro quarantined_rows(source_name, table_name, base, record_key) -%}
     select

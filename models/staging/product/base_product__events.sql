@@ -51,7 +51,7 @@ judged as (
                 then 'unknown message type'
             when event_type = 'track' and event_name is null then 'a track message without an event name'
             when coalesce(user_id, anonymous_id, account_id) is null then 'nobody it could belong to'
-            when product not in ('editor', 'esign', 'api', 'mobile') then 'unknown product'
+            when product not in ({{ quoted_list(var('products')) }}) then 'unknown product'
             when event_type = 'track' and product is null then 'a track message without a product'
             when received_date is null or received_at is null then 'no time of receipt'
             when {{ is_unbelievable_time('received_at') }} then 'received before the company existed or in the future'

@@ -73,9 +73,5 @@ judged as (
 
 select
     *,
-    case
-        when action_id is not null and copy_rank > 1 then 'deduplicated'
-        when reject_reason is not null then 'quarantined'
-        else 'staged'
-    end as row_verdict
+    {{ row_verdict('action_id') }} as row_verdict
 from judged

@@ -83,9 +83,5 @@ judged as (
 
 select
     *,
-    case
-        when coupon_id is not null and copy_rank > 1 then 'deduplicated'
-        when reject_reason is not null then 'quarantined'
-        else 'staged'
-    end as row_verdict
+    {{ row_verdict('coupon_id') }} as row_verdict
 from judged

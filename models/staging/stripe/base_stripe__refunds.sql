@@ -75,9 +75,5 @@ judged as (
 
 select
     *,
-    case
-        when refund_id is not null and copy_rank > 1 then 'deduplicated'
-        when reject_reason is not null then 'quarantined'
-        else 'staged'
-    end as row_verdict
+    {{ row_verdict('refund_id') }} as row_verdict
 from judged
