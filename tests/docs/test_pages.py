@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ingest import given
 from ingest.configuration import SOURCE_SETTINGS
 from lifecycle import cli, settings
 from lifecycle.cli import COMMANDS
@@ -103,7 +104,8 @@ def test_modules_and_verbs_are_there(page: str) -> None:
 @cache
 def known_settings() -> set[str]:
     """Settings by their dotted names; {name} stands for any destination."""
-    told = {f"sources.{source}.{each.name}" for source, given in SOURCE_SETTINGS.items() for each in given}
+    told = {f"sources.{source}.{each.name}" for source, each_of in SOURCE_SETTINGS.items() for each in each_of}
+    told.add(given.LEDGER_URL)
     for path in (PROJECT / "lifecycle").rglob("*.py"):
         told |= set(re.findall(r'Setting\(\s*f?"([\w.{}]+)"', path.read_text(encoding="utf-8")))
     return told | {name.replace("{name}", each) for name in told for each in settings.DESTINATIONS}
