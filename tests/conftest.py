@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+# the same examples every time, however long a busy machine takes over one: other examples are for the benchmarks
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
+
 # the order in which three processes take files up: the first makes the undisturbed run that all of `end_to_end/` copies
 # and waits for, the second is the longest, the third has other things to do meanwhile
 LONGEST = ("test_main_job.py", "test_begun_again.py", "test_extract.py")
