@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import socket
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from activation.destinations.customerio import CustomerIo
 from activation.destinations.make import Make
 from activation.destinations.zendesk import Zendesk
 from sandbox.detached import ensure_running, stop_running, store_path
+from sandbox.environment import free_port
 from sandbox.store import Store
 
 if TYPE_CHECKING:
@@ -67,11 +67,8 @@ def vendors(data_dir: Path, deals: int, limits: Limits) -> Iterator[str]:
     """The sandbox in a process of its own; its address."""
     shutil.rmtree(data_dir, ignore_errors=True)
     make_world(data_dir, deals)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     try:
-        yield ensure_running(data_dir, port, limits=limits)
+        yield ensure_running(data_dir, free_port(), limits=limits)
     finally:
         stop_running(data_dir)
 

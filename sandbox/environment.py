@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import socket
 import tomllib
 from pathlib import Path
@@ -9,7 +12,11 @@ from typing import Any
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 SANDBOX_ADDRESS = "127.0.0.1:8411"
+PORTS = range(20_000, 32_000)  # systems give out by themselves what lies above (Linux from 32768 on)
+PORTS_OF_A_PROCESS = 16
 BUCKETS = {"PRODUCT": "events", "SPEND": "spend", "REPORTS": "reports"}
+
+_given = itertools.count()
 
 
 def moved(data_dir: Path, port: int) -> dict[str, str]:
@@ -32,11 +39,19 @@ def moved(data_dir: Path, port: int) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A TCP port on loopback that nothing listens on now, and that nobody is given until a server listens there.
+
+    A server is started later, and started again: a port out of the system's own range could be another's by then.
+
+    Raises:
+        RuntimeError: if all of them are taken.
+    """
+    for _ in PORTS:
+        port = PORTS[(os.getpid() * PORTS_OF_A_PROCESS + next(_given)) % len(PORTS)]
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"No port from {PORTS[0]} to {PORTS[-1]} is free on this machine.")
 
 
 def _flat(document: str) -> dict[str, str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sandbox.environment import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,19 +29,21 @@ def server() -> Iterator[str]:
         raise RuntimeError(WHY_NOT)
     # not below pytest's own folder: that is closed to other users again and again, and this one runs as one
     folder = Path(tempfile.mkdtemp(prefix="ledger-"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     user: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         shutil.chown(folder, "nobody")
         user = {"user": "nobody", "cwd": folder}
     programs, data = Path(INITDB).resolve().parent, folder / "data"
     control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "server.log"]
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
+    # no socket in the file system: it may lie deeper than the name of one may be long
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
     try:
         subprocess.run(
-            [INITDB, "-D", data, "-U", "ledger", "-A", "trust", "-N"], check=True, capture_output=True, **user
+            [INITDB, "-D", data, "-U", "ledger", "-A", "trust", "-N", "--locale=C", "-E", "UTF8"],
+            check=True,
+            capture_output=True,
+            **user,
         )
         subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, **user)
         try:
