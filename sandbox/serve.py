@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -353,4 +354,6 @@ def announce(url: str) -> None:
 
 
 if __name__ == "__main__":
+    # who is told to end ends as by Ctrl-C, with its store closed: uvicorn hands the signal on when it has shut down
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

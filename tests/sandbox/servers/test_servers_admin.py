@@ -3,13 +3,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
 from sandbox import detached, serve
+from sandbox.environment import free_port
 from sandbox.faults import Fault
 from sandbox.limits import LeakyBucket, Limits, OperatingBudget, SlidingWindow
 from sandbox.store import Store
@@ -216,13 +216,6 @@ def test_a_taken_port_or_a_missing_world_is_said_in_one_sentence(own_data: Path,
     assert serve.main(["--data-dir", str(own_data), "--limits", '{"x": 1}']) == 2
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((detached.HOST, 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def test_a_detached_server_is_started_once_found_again_and_stopped(own_data: Path) -> None:
     port = free_port()
     rule = Fault("stripe", "status", status=500, path="/v1/prices")
@@ -242,7 +235,8 @@ def test_a_detached_server_is_started_once_found_again_and_stopped(own_data: Pat
         stopped = detached.stop_running(own_data)
     assert stopped
     assert detached.health(port) is None
-    assert not serve.pid_path(own_data).exists()
+    left = {path.name for path in (own_data / "sandbox").iterdir()}
+    assert left == {"server.log", "silos.sqlite"}, "its process is gone, and with it what a store has only while open"
     assert "The sandbox serves at" in (own_data / "sandbox" / "server.log").read_text()
     assert detached.stop_running(own_data) is False
 
@@ -264,6 +258,4 @@ def test_stopping_does_not_wait_for_requests_that_a_fault_keeps_hanging(own_data
     running = serve.start(own_data, limits=Limits.off(), faults=[Fault("stripe", "timeout")])
     with socket.create_connection((detached.HOST, int(running.url.rpartition(":")[2]))) as connection:
         connection.sendall(b"GET /stripe/v1/prices HTTP/1.1\r\nHost: x\r\n\r\n")
-        started = datetime.now(UTC)
-        running.stop()
-    assert (datetime.now(UTC) - started).total_seconds() < 8
+        running.stop()  # which raises, if the server goes on
