@@ -29,6 +29,7 @@ NOW = datetime(2026, 11, 1, 6, tzinfo=UTC)
 def answering() -> Iterator[Callable[[bytes], Transport]]:
     """A server that answers every connection with these bytes and hangs up."""
     listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
 
     def start(answer: bytes) -> Transport:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -47,12 +48,17 @@ def answering() -> Iterator[Callable[[bytes], Transport]]:
                     except OSError:
                         continue
 
-        threading.Thread(target=serve, daemon=True).start()
-        return Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", secrets=("hunter2",), read_seconds=1.0)
+        threads.append(threading.Thread(target=serve, daemon=True))
+        threads[-1].start()
+        return Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", secrets=("hunter2",))
 
     yield start
     for listener in listeners:
+        with contextlib.suppress(OSError):  # closing alone wakes nobody who waits for a connection, on Linux
+            listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+    for thread in threads:
+        thread.join()
 
 
 def http(status: str, body: bytes = b"", *headers: str) -> bytes:

@@ -54,8 +54,8 @@ def vendors(running: serve.RunningSandbox, store: Store, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries without waiting, and a read timeout that a test can sit out."""
-    patience = Patience(attempts=4, limited_attempts=4, base=0.001, cap=0.001, connect_timeout=1, read_timeout=0.3)
+    """Retries without waiting."""
+    patience = Patience(attempts=4, limited_attempts=4, base=0.001, cap=0.001)
     monkeypatch.setattr("ingest.http.Patience", lambda: patience)
 
 

@@ -77,7 +77,7 @@ def session(url: str, time: FakeTime, judge: Any = judge_by_status, **patience: 
         "Vendor",
         url,
         judge=judge,
-        patience=Patience(read_timeout=1, connect_timeout=1, **patience),
+        patience=Patience(**patience),
         credentials_hint="Check the key.",
         waiting=Waiting(time.clock, time.sleep, random.Random(7)),
     )

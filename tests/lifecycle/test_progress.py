@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from lifecycle import progress
@@ -23,7 +24,7 @@ def test_where_there_is_no_terminal_steps_and_notes_are_plain_lines(capsys: pyte
 
 def test_long_work_speaks_up_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
     lines = Lines()
     with lines.step("build"):
         for number in range(1, 26):
