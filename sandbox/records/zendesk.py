@@ -65,6 +65,7 @@ def ticket_created(desk: Desk, at: float, **fact: Any) -> None:
         "recipient": None, "requester_id": fact["requester_id"], "submitter_id": fact["requester_id"],
         "assignee_id": None, "organization_id": fact["organization_id"], "group_id": 7001, "tags": fact["tags"],
         "custom_fields": [], "satisfaction_rating": {"score": "unoffered"}, "is_public": True, "has_incidents": False,
+        "allow_attachments": True,
     }  # fmt: skip
     desk.create("zendesk.tickets", number, at, body)
     empty = {"calendar": None, "business": None}

@@ -449,10 +449,10 @@ class ZendeskServer:
         """Write the ticket, and its requester if new, as the next export shows them."""
         now = self.world.now()
         ticket_id = self.new_id("zendesk.tickets")
-        requester_id, organization_id = self.requester(ticket, now)
+        base = str(request.base_url).rstrip("/")
+        requester_id, organization_id = self.requester(ticket, now, base)
         comment, tags = ticket["comment"], ticket.get("tags")
         text = comment.get("body") or comment.get("html_body")
-        base = str(request.base_url).rstrip("/")
         shown = {
             "id": ticket_id,
             "url": f"{base}/api/v2/tickets/{ticket_id}.json",
@@ -488,6 +488,9 @@ class ZendeskServer:
             "updated_at": iso(now),
             "reopens": 0,
             "replies": 0,
+            "assignee_stations": 0,
+            "group_stations": 1,
+            "assigned_at": None,
             "solved_at": None,
             "reply_time_in_minutes": {"calendar": None, "business": None},
             "first_resolution_time_in_minutes": {"calendar": None, "business": None},
@@ -496,18 +499,18 @@ class ZendeskServer:
         self.world.store.put("zendesk.ticket_metrics", ticket_id, metrics, created_at=now, updated_at=now)
         return shown
 
-    def requester(self, ticket: dict[str, Any], now: float) -> tuple[int, int | None]:
+    def requester(self, ticket: dict[str, Any], now: float, base: str) -> tuple[int, int | None]:
         """Id and organisation of the requester: found by id or e-mail, else created; the agent when none is given."""
         user: dict[str, Any] | None = None
         if ticket.get("requester_id") is not None:
             user = self.world.store.get("zendesk.users", ticket["requester_id"])
         elif isinstance(ticket.get("requester"), dict):
-            user = self.user_by_email(ticket["requester"], now)
+            user = self.user_by_email(ticket["requester"], now, base)
         if user is None:
             return 1, None
         return int(user["id"]), user.get("organization_id")
 
-    def user_by_email(self, requester: dict[str, Any], now: float) -> dict[str, Any]:
+    def user_by_email(self, requester: dict[str, Any], now: float, base: str) -> dict[str, Any]:
         """The end user with this address, created when there is none (Zendesk does so as well)."""
         email = str(requester["email"]).strip().lower()
         found = self.world.rows.select(
@@ -518,6 +521,7 @@ class ZendeskServer:
         user_id = self.new_id("zendesk.users")
         user: dict[str, Any] = {
             "id": user_id,
+            "url": f"{base}/api/v2/users/{user_id}.json",
             "name": requester.get("name") or email,
             "email": email,
             "role": "end-user",
@@ -526,7 +530,11 @@ class ZendeskServer:
             "active": True,
             "verified": False,
             "suspended": False,
+            "shared": False,
+            "locale": "en-US",
+            "phone": None,
             "tags": [],
+            "user_fields": {},
             "created_at": iso(now),
             "updated_at": iso(now),
         }

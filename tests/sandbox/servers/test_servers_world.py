@@ -100,6 +100,7 @@ def test_what_was_delivered_is_there_the_next_day_and_the_next_day_has_news(runn
     deal = bitrix_ids(url, 2)[0]
     person = store.page("customerio.customers", limit=1)[0].id
     ticket = {"subject": "Stuck integration", "comment": {"body": "Look", "public": False}, "external_id": "action-1"}
+    ticket |= {"requester": {"email": "nobody.knows@acme.example"}}
     answer = requests.post(f"{url}/zendesk/api/v2/tickets", json={"ticket": ticket}, auth=ZENDESK, timeout=60)
     bitrix(url, "crm.item.update", entityTypeId=2, id=deal, fields={"ufCrmLifecycleState": "adopted"})
     event = {"name": "milestone_reached", "data": {"user_id": person}}
@@ -111,6 +112,9 @@ def test_what_was_delivered_is_there_the_next_day_and_the_next_day_has_news(runn
     assert (before, moved) == ("2025-07-01T06:00:00Z", {"now": "2025-07-02T06:00:00Z"})
     news, _ = exported(url, "tickets", ticket_cursor)
     assert answer.json()["ticket"]["id"] in [row["id"] for row in news]
+    # what was written through the API has the fields of everything else: a vendor's export has one shape
+    for name in ("tickets", "ticket_metrics", "users"):
+        assert len({frozenset(row.body) for row in store.page(f"zendesk.{name}", limit=10_000)}) == 1, name
     assert len(news) < store.count("zendesk.tickets")
     assert bitrix(url, "crm.item.get", entityTypeId=2, id=deal)["item"]["ufCrmLifecycleState"] == "adopted"
     assert set(stripe_ids(url, "events")) - events
