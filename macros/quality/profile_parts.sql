@@ -10,14 +10,19 @@
 --   content: what no two rows share unless one was sent again under another id
 --   words: texts in which letters that were decoded the wrong way show; flags: conditions by name
 --   parents: column: [source, table] whose id it names; empty and 0 name nobody
+--   own: a condition that holds for rows that we delivered ourselves, by our own receipts. They are there, once, and
+--   point at parents like all others; what is in them says nothing of the silo
 -- Measures, per day and column (rows without a time stand on 1970-01-01):
 --   rows, future (later than as_of), repeated (rows more than keys), twin (rows more than contents), garbled, fingerprint (a digest of `fixed`, whose
 --   names stand for the column: other columns give another digest, and are not compared with this one)
---   missing; length, size (sums of 1000 * log10(1 + characters, absolute value)); negative; orphan; flag;
---   kind, state: rows per category; absent: `later` not yet there
+--   own; of rows that are not: missing; length, size (sums of 1000 * log10(1 + characters, absolute value)); zero;
+--   negative; kind (rows per category)
+--   of all rows: orphan; flag; state (rows per category); absent: `later` not yet there
 {% macro profile_counts(table) -%}
 {%- set text = dbt.type_string() -%}
 {%- set ns = namespace(fields=['rows__']) -%}
+{%- set of_others = 'filter (where not is_own)' if table.own is defined else '' -%}
+{%- set and_of_others = 'and not is_own' if table.own is defined else '' -%}
     select
         '{{ table.source }}' as source_name,
         '{{ table.name }}' as table_name,
@@ -40,20 +45,27 @@
             {%- endif %}
             {%- for column in table.get('texts', []) %}
             {%- do ns.fields.extend(['missing__' ~ column, 'length__' ~ column]) %}
-            cast(count(*) filter (where coalesce(text_{{ column }}, '') = '') as double) as missing__{{ column }},
-            cast(coalesce(sum({{ thousandths_of_log("length(text_" ~ column ~ ")") }}), 0) as double)
+            cast(count(*) filter (where coalesce(text_{{ column }}, '') = '' {{ and_of_others }}) as double)
+            as missing__{{ column }},
+            cast(coalesce(sum({{ thousandths_of_log("length(text_" ~ column ~ ")") }}) {{ of_others }}, 0) as double)
             as length__{{ column }},
             {%- endfor %}
             {%- for column in table.get('numbers', []) %}
-            {%- do ns.fields.extend(['missing__' ~ column, 'size__' ~ column, 'negative__' ~ column]) %}
-            cast(count(*) filter (where number_{{ column }} is null) as double) as missing__{{ column }},
-            cast(coalesce(sum({{ thousandths_of_log("abs(number_" ~ column ~ ")") }}), 0) as double)
+            {%- do ns.fields.extend(
+                ['missing__' ~ column, 'size__' ~ column, 'zero__' ~ column, 'negative__' ~ column]
+            ) %}
+            cast(count(*) filter (where number_{{ column }} is null {{ and_of_others }}) as double)
+            as missing__{{ column }},
+            cast(coalesce(sum({{ thousandths_of_log("abs(number_" ~ column ~ ")") }}) {{ of_others }}, 0) as double)
             as size__{{ column }},
-            cast(count(*) filter (where number_{{ column }} < 0) as double) as negative__{{ column }},
+            cast(count(*) filter (where number_{{ column }} = 0 {{ and_of_others }}) as double) as zero__{{ column }},
+            cast(count(*) filter (where number_{{ column }} < 0 {{ and_of_others }}) as double)
+            as negative__{{ column }},
             {%- endfor %}
             {%- for column in table.get('present', []) %}
             {%- do ns.fields.append('missing__' ~ column) %}
-            cast(count(*) filter (where is_missing_{{ column }}) as double) as missing__{{ column }},
+            cast(count(*) filter (where is_missing_{{ column }} {{ and_of_others }}) as double)
+            as missing__{{ column }},
             {%- endfor %}
             {%- for column in table.get('later', []) %}
             {%- do ns.fields.append('absent__' ~ column) %}
@@ -67,6 +79,10 @@
             {%- do ns.fields.append('flag__' ~ column) %}
             cast(count(*) filter (where is_flagged_{{ column }}) as double) as flag__{{ column }},
             {%- endfor %}
+            {%- if table.own is defined %}
+            {%- do ns.fields.append('own__') %}
+            cast(count(*) filter (where is_own) as double) as own__,
+            {%- endif %}
             {%- if table.content is defined %}
             {%- do ns.fields.append('twin__') %}
             cast(count(*) - count(distinct row_content) as double) as twin__,
@@ -108,6 +124,9 @@
                 {%- for column, condition in table.get('flags', {}).items() %}
                 {{ condition }} as is_flagged_{{ column }},
                 {%- endfor %}
+                {%- if table.own is defined %}
+                coalesce({{ table.own }}, false) as is_own,
+                {%- endif %}
                 {%- if table.content is defined %}
                 concat_ws(
                     '|'{% for column in table.content %}, coalesce(cast({{ column }} as {{ text }}), '~'){% endfor %}
@@ -138,6 +157,12 @@
         {%- do listed.append((measure, column, expression_of(columns, column))) -%}
     {%- endfor -%}
 {%- endfor -%}
+{%- set of_others -%}
+    {{ table.get('where', '') }}
+    {% if table.own is defined -%}
+    {{ 'and' if table.where is defined else 'where' }} not coalesce({{ table.own }}, false)
+    {%- endif %}
+{%- endset -%}
 {%- for measure, column, expression in listed %}
     select
         '{{ table.source }}' as source_name,
@@ -150,7 +175,7 @@
         coalesce(cast({{ expression }} as {{ text }}), '(none)') as category,
         cast(count(*) as double) as reading
     from {{ source(table.source, table.name) }}
-    {{ table.get('where', '') }}
+    {{ of_others if measure == 'kind' else table.get('where', '') }}
     group by 3, 6
     {{ 'union all' if not loop.last }}
 {%- endfor %}

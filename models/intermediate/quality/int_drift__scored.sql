@@ -3,7 +3,8 @@
 -- was expected and how much more or less is ordinary. Beyond that ordinary width the score is above 1.
 -- New are the days since the last publication (a week of them before the first). They stand against the 56 days before:
 -- volume against the same weekday, shares and means against weekdays or weekends. What was published already is judged
--- by int_restatements__scored.
+-- by int_restatements__scored. A mean is of the rows that have something to measure, and what rows that we delivered
+-- ourselves hold is left out: their receipts say how many there are, and they are not like the silo's own.
 -- Everything is learnt by medians and quantiles from the company's own days, so that one bad day does not teach
 -- that bad is ordinary. Hazard: what is new to a column (a label that nobody sent before) is measured against the rows
 -- of the day, so on a day of few rows it takes more of them to be seen.
@@ -12,6 +13,8 @@
 {% set enough_rows = 30 %}
 -- of a silo with fewer rows a day than so many, a day without any comes by chance now and then
 {% set hardly_none = 5 %}
+-- thousandths of the logarithm of thirty
+{% set one_row = 1500 %}
 
 with
 
@@ -36,6 +39,7 @@ days as (
         table_name,
         profile_date,
         row_count,
+        own_count,
         usual_count,
         usual_width,
         is_weekend,
@@ -100,12 +104,14 @@ questions as (
         profiled.column_name,
         profiled.category,
         profiled.measure in ('length', 'size') as is_mean,
+        profiled.measure in ('missing', 'kind', 'length', 'size', 'zero', 'negative') as is_of_others,
         case profiled.measure
             when 'missing' then 'missing_values'
             when 'kind' then 'labels'
             when 'length' then 'length_of_texts'
             when 'size' then 'size_of_numbers'
-            when 'negative' then 'size_of_numbers'
+            when 'zero' then 'signs_of_numbers'
+            when 'negative' then 'signs_of_numbers'
             when 'orphan' then 'parents_exist'
             when 'garbled' then 'readable_letters'
             when 'repeated' then 'repeated_rows'
@@ -119,8 +125,52 @@ questions as (
             profiled.source_name = days.source_name
             and profiled.table_name = days.table_name
             and profiled.profile_date = days.profile_date
-    where profiled.measure not in ('rows', 'fingerprint', 'future', 'state', 'absent')
+    where profiled.measure not in ('rows', 'own', 'fingerprint', 'future', 'state', 'absent')
     group by all
+
+),
+
+-- rows with nothing to measure: how many they are is a question of its own, and a mean over them would stray with it
+-- (of twenty invoices, ten over nothing one day and five another hide a hundredfold)
+empties as (
+
+    select
+        source_name,
+        table_name,
+        column_name,
+        profile_date,
+        sum(reading) as empty_count
+    from profiled
+    where measure in ('missing', 'zero')
+    group by source_name, table_name, column_name, profile_date
+
+),
+
+-- row_count is how many rows each question is asked of
+asked as (
+
+    select
+        questions.*,
+        days.profile_date,
+        days.is_weekend,
+        days.is_new,
+        days.is_complete,
+        days.row_count
+        + case when questions.is_of_others then 0 else days.own_count end
+        - coalesce(empties.empty_count, 0) as row_count,
+        coalesce(profiled.reading, 0) as reading
+    from questions
+    inner join days
+        on questions.source_name = days.source_name and questions.table_name = days.table_name
+    left join profiled
+        on questions.question = profiled.question and days.profile_date = profiled.profile_date
+    left join empties
+        on
+            questions.is_mean
+            and questions.source_name = empties.source_name
+            and questions.table_name = empties.table_name
+            and questions.column_name = empties.column_name
+            and days.profile_date = empties.profile_date
 
 ),
 
@@ -128,21 +178,9 @@ questions as (
 -- to have shares: what three rows of this morning are like is no news, and tomorrow they are asked with the others
 answers as (
 
-    select
-        questions.*,
-        days.profile_date,
-        days.is_weekend,
-        days.is_new,
-        days.row_count,
-        coalesce(profiled.reading, 0) as reading
-    from questions
-    inner join days
-        on questions.source_name = days.source_name and questions.table_name = days.table_name
-    left join profiled
-        on questions.question = profiled.question and days.profile_date = profiled.profile_date
-    where
-        days.row_count > 0
-        and (days.is_complete or (questions.column_name <> 'hour' and days.row_count >= {{ enough_rows }}))
+    select *
+    from asked
+    where row_count > 0 and (is_complete or (column_name <> 'hour' and row_count >= {{ enough_rows }}))
 
 ),
 
@@ -190,7 +228,8 @@ usual_spreads as (
 
 ),
 
--- shares also stray by 2.5 rows and one row in a hundred, means by two hundredths
+-- shares also stray by 2.5 rows and one row in a hundred, means by two hundredths and by one row that is thirty times
+-- as large or as small as the others
 drifts as (
 
     select
@@ -206,7 +245,9 @@ drifts as (
         compared.rate as expected,
         case
             when compared.is_mean
-                then 4.5 * usual_spreads.spread / sqrt(compared.row_count) + 0.02 * abs(compared.rate) + 10
+                then
+                    4.5 * usual_spreads.spread / sqrt(compared.row_count)
+                    + {{ one_row }} / compared.row_count + 0.02 * abs(compared.rate) + 10
             -- where rows are merged by their key none is there twice; the product sends a message again now and then
             when compared.check_id = 'repeated_rows' and compared.rate = 0 and compared.source_name <> 'product'
                 then 0.5 / compared.row_count
@@ -318,7 +359,9 @@ strays as (
             and drifts.profile_date = days.profile_date
     where
         not days.is_burst
-        or drifts.check_id not in ('labels', 'length_of_texts', 'missing_values', 'size_of_numbers')
+        or drifts.check_id not in (
+            'labels', 'length_of_texts', 'missing_values', 'size_of_numbers', 'signs_of_numbers'
+        )
 
 ),
 

@@ -1,10 +1,11 @@
 -- One row per raw table and day, also days without a row, from the first that the table knows and at most 56 before the
 -- first new one: how many rows it has, and how many are usual on that weekday.
+-- Rows that we delivered ourselves are counted apart: they come when we send, and say nothing of the silo's weekdays.
 -- Why it exists: which days are new, which are over, and how many rows each has is what every other comparison of days
 -- starts from (int_drift__scored).
 -- Hazard: a table with a row or two a day has ranges that reach zero, and no half day can be seen in it.
 
--- what comes in bursts rightly: newsletters, imports of leads, escalations of our own
+-- what comes in bursts rightly: newsletters, imports of leads, an outage that everybody asks about
 {% set bursty_tables = ['bitrix24.leads', 'customerio.messages', 'zendesk.tickets'] %}
 -- by how much the last two weeks may move what is usual: more is no growth
 {% set least_growth, most_growth = 0.67, 1.5 %}
@@ -17,9 +18,11 @@ day_rows as (
         source_name,
         table_name,
         profile_date,
-        reading as row_count
+        sum(case measure when 'rows' then reading else -reading end) as row_count,
+        sum(case measure when 'own' then reading else 0 end) as own_count
     from {{ ref('int_raw_days__profiled') }}
-    where measure = 'rows'
+    where measure in ('rows', 'own')
+    group by source_name, table_name, profile_date
 
 ),
 
@@ -111,7 +114,8 @@ calendar as (
         cast({{ dbt.datediff("cast('2024-01-01' as date)", 'days.day_at', 'day') }} as bigint) % 7 >= 5 as is_weekend,
         days.day_at >= bounds.first_new_day as is_new,
         days.day_at < bounds.first_open_day as is_complete,
-        coalesce(day_rows.row_count, 0) as row_count
+        coalesce(day_rows.row_count, 0) as row_count,
+        coalesce(day_rows.own_count, 0) as own_count
     from tables
     inner join bounds
         on tables.source_name = bounds.source_name
@@ -228,6 +232,7 @@ select
     calendar.table_name,
     calendar.profile_date,
     calendar.row_count,
+    calendar.own_count,
     weekday_ranges.usual as usual_count,
     weekday_ranges.width as usual_width,
     table_extremes.emptiest as least_count,
