@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-WORLD = ("--customers", "1200", "--months", "8", "--events-per-day", "700")
+CUSTOMERS, MONTHS, EVENTS_PER_DAY = 1200, 8, 700
 SHRINK_TOLERANCE = 0.2  # as .dlt/config.toml has it
 
 
@@ -44,12 +44,19 @@ class Day:
         return (datetime.fromisoformat(self.day) - datetime(1970, 1, 1)).days * 86400  # noqa: DTZ001 - all is UTC
 
 
-def job(folder: Path, seed: int | None = None) -> Job:
-    """The company's data directory in this folder, and how it is driven."""
-    return Job(folder / "data", WORLD if seed is None else (*WORLD, "--seed", str(seed)))
+def job(folder: Path, seed: int | None = None, size: float = 1) -> Job:
+    """The company's data directory in this folder, and how it is driven; `size` times as large as usual."""
+    counts = {
+        "--customers": round(size * CUSTOMERS),
+        "--months": MONTHS,
+        "--events-per-day": round(size * EVENTS_PER_DAY),
+    }
+    if seed is not None:
+        counts["--seed"] = seed
+    return Job(folder / "data", tuple(str(part) for option in counts.items() for part in option))
 
 
-def made_world(folder: Path, seed: int | None) -> Path:
+def made_world(folder: Path, seed: int | None, size: float = 1) -> Path:
     """A warehouse of a company that was published yesterday, with the raw rows of today; made once per folder.
 
     Raises:
@@ -59,7 +66,7 @@ def made_world(folder: Path, seed: int | None) -> Path:
     done = folder / "done"
     if done.exists():
         return warehouse
-    company = job(folder, seed)
+    company = job(folder, seed, size)
     try:
         company.up()
         first = company.ask("run")

@@ -4,6 +4,7 @@
     python -m benchmarks.gates --only invoices      # those whose name has the word
     python -m benchmarks.gates --world FOLDER       # keeps the world there, and uses it again
     python -m benchmarks.gates --seed 7             # another company
+    python -m benchmarks.gates --size 0.5           # one with half the customers and half their use
     python -m benchmarks.gates --raw                # defects by the checks of raw tables only; no variations
     python -m benchmarks.gates --whole              # builds everything for defects that the raw tables only flag, too
     python -m benchmarks.gates --write              # draws the tables of docs/gate_score.md
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="a word that the scenario's name has")
     parser.add_argument("--world", type=Path, help="a folder to keep the world in")
     parser.add_argument("--seed", type=int, help="of the world; the sandbox's own if not given")
+    parser.add_argument("--size", type=float, default=1.0, help="how many times the usual customers and use")
     for depth, meaning in (
         ("raw", "ask only the checks of raw tables, of defects"),
         ("whole", "and build the flagged"),
@@ -100,14 +102,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
-    if given.write and (given.only or given.depth == "raw" or given.seed is not None):
-        parser.error("--write shows every scenario in the sandbox's own company: not with --only, --raw or --seed.")
+    if given.write and (given.only or given.depth == "raw" or given.seed is not None or given.size != 1):
+        parser.error("--write shows every scenario in the usual company: not with --only, --raw, --seed or --size.")
     began, load = time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = given.world or Path(name) / "world"
         folder.mkdir(parents=True, exist_ok=True)
         made = "made before" if (folder / "done").exists() else "made too"
-        warehouse = made_world(folder, given.seed)
+        warehouse = made_world(folder, given.seed, given.size)
         day = unchanged(warehouse, Path(name))
         wanted = [each for each in [*DEFECTS, *VARIATIONS] if given.only in each.name]
         if given.command:
