@@ -26,6 +26,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sandbox.accounts.shared import Credentials, Rows, World
 from sandbox.detached import (
     DEFAULT_PORT,
     HOST,
@@ -40,7 +41,6 @@ from sandbox.faults import Fault, Faults, FaultyApp, Recorder
 from sandbox.limits import Clock, Limits
 from sandbox.servers import bitrix24, chat, customerio, make, stripe, zendesk
 from sandbox.servers.admin import admin_app
-from sandbox.servers.common import Credentials, Rows, World
 from sandbox.store import Store
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.accounts.shared import World
 from sandbox.faults import Fault
 from sandbox.limits import Limits
-from sandbox.servers.common import World, json_answer, json_body
+from sandbox.servers.common import json_answer, json_body
 from sandbox.servers.make import change_scenario, scenario_of
 
 Handler = Callable[[Request], Awaitable[Response]]

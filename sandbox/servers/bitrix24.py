@@ -12,81 +12,43 @@ import math
 import re
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from sandbox.accounts.bitrix24 import (
+    ITEM_TYPES,
+    BitrixError,
+    Items,
+    ItemType,
+    camel_name,
+    filter_condition,
+    integer_of,
+    listed,
+    named,
+    object_of,
+    order_by,
+    picked,
+    portal_time,
+    same,
+    upper_name,
+)
+from sandbox.accounts.php import php_array, php_array_of_json, php_query
+from sandbox.accounts.shared import World, joined
 from sandbox.limits import LeakyBucket, OperatingBudget
-from sandbox.servers.common import World, joined, json_answer, json_field, late_filter, raw_answer
+from sandbox.servers.common import json_answer, late_filter, raw_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from starlette.requests import Request
     from starlette.responses import Response
 
 PAGE = 50
 BATCH = 50
-PORTAL_ZONE = timezone(timedelta(hours=3))
-
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 PLACEHOLDER = re.compile(r"\$result((?:\[[^\[\]]*\])+)")
-OPERATORS = ("!=", "!@", ">=", "<=", "!%", ">", "<", "=", "@", "%", "!")
-
-COMMON_FIELDS = frozenset(
-    {"title", "assignedById", "opened", "sourceId", "sourceDescription", "comments", "originId", "originatorId"}
-    | {"utmSource", "utmMedium", "utmCampaign", "utmContent", "utmTerm", "observers", "webformId"}
-    | {"ufCrmAccountId", "ufCrmLifecycleState", "ufCrmLifecycleAction", "fm"}
-)
-MONEY_FIELDS = frozenset({"opportunity", "currencyId", "isManualOpportunity", "stageId", "companyId", "contactId"})
-PERSON_FIELDS = frozenset({"name", "lastName", "secondName", "honorific", "birthdate", "post"})
-
-
-@dataclass(frozen=True, slots=True)
-class ItemType:
-    """A kind of CRM item: where it is kept, which fields can be written, which dictionary holds its stages."""
-
-    name: str
-    writable: frozenset[str]
-    stage_entity: str | None = None
-
-    @property
-    def collection(self) -> str:
-        """The store's name for it."""
-        return f"bitrix24.{self.name}"
-
-
-ITEM_TYPES = {
-    1: ItemType(
-        "leads", COMMON_FIELDS | MONEY_FIELDS | PERSON_FIELDS | {"companyTitle", "statusDescription"}, "STATUS"
-    ),
-    2: ItemType(
-        "deals",
-        COMMON_FIELDS
-        | MONEY_FIELDS
-        | {"typeId", "categoryId", "probability", "begindate", "closedate", "leadId", "contactIds", "additionalInfo"},
-        "DEAL_STAGE",
-    ),
-    3: ItemType("contacts", COMMON_FIELDS | PERSON_FIELDS | {"typeId", "companyId", "companyIds", "leadId", "export"}),
-    4: ItemType(
-        "companies",
-        COMMON_FIELDS
-        | {"typeId", "industry", "employees", "revenue", "currencyId", "isMyCompany", "leadId", "contactIds"},
-    ),
-}
-
-
-class BitrixError(Exception):
-    """An answer in Bitrix24's error shape."""
-
-    def __init__(self, status: int, code: str, description: str) -> None:
-        super().__init__(description)
-        self.status = status
-        self.body = {"error": code, "error_description": description}
 
 
 @dataclass(slots=True)
@@ -122,6 +84,7 @@ class BitrixServer:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.items = Items(world)
         self.bucket: LeakyBucket
         self.budget: OperatingBudget
         self.reset_limits()
@@ -291,11 +254,11 @@ class BitrixServer:
         kind = self.item_type(call)
         late, late_values = late_filter(call.request, self.world, "updated_at")
         values: list[Any] = list(late_values)
-        where = f"{late} and {self.filter_condition(object_of(call.params.get('filter')), values)}"
+        where = f"{late} and {filter_condition(object_of(call.params.get('filter')), values)}"
         start = integer_of(call.params.get("start", 0), "start")
         offset = max(start, 0)
         rows = self.world.rows.select(
-            kind.collection, where, values, order=self.order_by(call.params.get("order")), limit=PAGE, offset=offset
+            kind.collection, where, values, order=order_by(call.params.get("order")), limit=PAGE, offset=offset
         )
         total = None if start < 0 else self.world.rows.count(kind.collection, where, values)
         following = offset + PAGE if total is not None and offset + PAGE < total else None
@@ -306,52 +269,6 @@ class BitrixServer:
             items = [named(picked(row.parsed(), select), original=call.original_names) for row in rows]
             data = b",".join(orjson.dumps(item) for item in items)
         return Result(b'{"items":[' + data + b"]}", total, following)
-
-    def filter_condition(self, wanted: dict[str, Any], values: list[Any]) -> str:
-        """SQL for a filter object; conditions are joined by AND unless `logic` says OR."""
-        parts: list[str] = []
-        for key, value in wanted.items():
-            if str(key).lower() == "logic":
-                continue
-            if isinstance(value, dict) and (str(key).isdecimal() or "logic" in {str(name).lower() for name in value}):
-                parts.append(f"({self.filter_condition(value, values)})")
-                continue
-            parts.append(self.comparison(str(key), value, values))
-        glue = " or " if str(wanted.get("logic", "AND")).upper() == "OR" else " and "
-        return glue.join(parts) if parts else "1"
-
-    def comparison(self, key: str, value: Any, values: list[Any]) -> str:
-        """SQL for one entry of a filter, such as `>=updatedTime`."""
-        operator = next((sign for sign in OPERATORS if key.startswith(sign)), "")
-        name = key[len(operator) :]
-        if not NAME.fullmatch(name):
-            raise BitrixError(400, "INVALID_ARG_VALUE", f"Invalid filter: field '{name}' is not allowed in filter")
-        column = sql_column(name)
-        options = list(value.values()) if isinstance(value, dict) else value
-        if isinstance(options, list) or operator in ("@", "!@"):
-            options = options if isinstance(options, list) else [options]
-            values.extend(comparable(name, item) for item in options)
-            negation = "not " if operator.startswith("!") else ""
-            return f"{column} {negation}in ({','.join('?' * len(options))})"
-        if operator in ("%", "!%"):
-            values.append(f"%{value}%")
-            return f"coalesce({column}, '') {'not ' if operator == '!%' else ''}like ?"
-        if value is None or value == "":
-            return f"coalesce({column}, '') {'<>' if operator.startswith('!') else '='} ''"
-        values.append(comparable(name, value))
-        sign = {"": "=", "=": "=", "!": "is not", "!=": "is not"}.get(operator, operator)
-        return f"{column} {sign} ?"
-
-    def order_by(self, order: Any) -> str:
-        """SQL for an order object, made total by the id."""
-        parts = []
-        for name, direction in object_of(order).items():
-            if not NAME.fullmatch(str(name)):
-                raise BitrixError(400, "INVALID_ARG_VALUE", f"Invalid order: field '{name}' is not allowed in order")
-            parts.append(f"{sql_column(str(name))}{' desc' if str(direction).upper() == 'DESC' else ''}")
-        if not any(part.split()[0] == "id_number" for part in parts):
-            parts.append("id_number")
-        return ", ".join(parts)
 
     def item_get(self, call: Call) -> Result:
         """One item with all its fields."""
@@ -378,42 +295,11 @@ class BitrixServer:
         }
         return Result(orjson.dumps({"fields": fields}))
 
-    def written_fields(self, call: Call, kind: ItemType) -> dict[str, Any]:
-        """The fields of a write that exist; all others are ignored without a word, as the portal does."""
-        fields = required(call, "fields")
-        if not isinstance(fields, dict):
-            raise BitrixError(400, "INVALID_ARG_VALUE", "Argument 'fields' must be an object")
-        known = {name: value for key, value in fields.items() if (name := camel_name(str(key))) in kind.writable}
-        stage = known.get("stageId")
-        if stage is not None and kind.stage_entity and self.stage_semantics(kind, str(stage)) is None:
-            raise BitrixError(400, "CRM_FIELD_ERROR_VALUE_NOT_VALID", 'Invalid value of field "Stage" (STAGE_ID)')
-        for name in ("opportunity", "probability"):
-            if name in known:
-                known[name] = number_of(known[name], name)
-        for name in ("assignedById", "companyId", "contactId", "leadId", "categoryId"):
-            if name in known and known[name] not in (None, ""):
-                known[name] = integer_of(known[name], name)
-        return known
-
-    def stage_semantics(self, kind: ItemType, stage: str) -> str | None:
-        """What a stage means: P in progress, S won, F lost; None when the type has no such stage."""
-        rows = self.world.rows.select(
-            "bitrix24.statuses",
-            # every pipeline beside the first has a dictionary of its own: DEAL_STAGE_1, DEAL_STAGE_2 ...
-            f"{json_field('STATUS_ID')} = ? and ({json_field('ENTITY_ID')} = ? or {json_field('ENTITY_ID')} glob ?)",
-            (stage, kind.stage_entity, f"{kind.stage_entity}_*"),
-            order="id_number",
-            limit=1,
-        )
-        if not rows:
-            return None
-        return str(rows[0].parsed().get("SEMANTICS") or "P")
-
     def item_update(self, call: Call) -> Result:
         """Change an item. Values that stay the same are no change, and no change is no save."""
         kind = self.item_type(call)
         item_id = str(required(call, "id"))
-        written = self.written_fields(call, kind)
+        written = self.items.written(fields_of(call), kind)
         store = self.world.store
         with store.transaction():
             document = store.document(kind.collection, item_id)
@@ -422,7 +308,7 @@ class BitrixServer:
             item = document.body
             changed = {name: value for name, value in written.items() if not same(item.get(name), value)}
             if changed:
-                self.apply_change(item, changed, kind)
+                self.items.change(item, changed, kind)
                 store.put(kind.collection, item_id, item, document.created_at, self.world.now(), document.parent)
             store.record_delivery(
                 "bitrix24",
@@ -436,31 +322,15 @@ class BitrixServer:
             )
         return item_result(item, call)
 
-    def apply_change(self, item: dict[str, Any], changed: dict[str, Any], kind: ItemType) -> None:
-        """Write values and what follows from them: who touched it when, and what a stage means."""
-        now = portal_time(self.world.now())
-        item.update(changed)
-        item["updatedTime"] = now
-        item["updatedBy"] = int(self.world.credentials.bitrix24_user)
-        if "stageId" in changed:
-            semantics = self.stage_semantics(kind, str(changed["stageId"])) or "P"
-            item["movedTime"] = now
-            item["movedBy"] = int(self.world.credentials.bitrix24_user)
-            item["stageSemanticId"] = semantics
-            if "closed" in item:
-                item["closed"] = "Y" if semantics in ("S", "F") else "N"
-            if "closedate" in item and semantics in ("S", "F"):
-                item["closedate"] = now
-
     def item_add(self, call: Call) -> Result:
         """Create an item; fields not given are null, as the portal answers them."""
         kind = self.item_type(call)
-        written = self.written_fields(call, kind)
+        written = self.items.written(fields_of(call), kind)
         now = self.world.now()
         user = int(self.world.credentials.bitrix24_user)
         store = self.world.store
         with store.transaction():
-            item_id = self.new_id(kind.collection)
+            item_id = self.world.new_id(kind.collection)
             item: dict[str, Any] = {"id": item_id, **dict.fromkeys(sorted(kind.writable))}
             item |= {"createdTime": portal_time(now), "updatedTime": portal_time(now)}
             item |= {"createdBy": user, "updatedBy": user, "assignedById": user, "opened": "Y", "fm": []}
@@ -477,13 +347,6 @@ class BitrixServer:
                 {"entityTypeId": int(call.params["entityTypeId"]), "id": item_id, "fields": call.params["fields"]},
             )
         return item_result(item, call)
-
-    def new_id(self, collection: str) -> int:
-        """The next free number, above every one the world has used."""
-        newest = self.world.rows.select(collection, order="id_number desc, id desc", limit=1)
-        if newest:
-            self.world.store.raise_sequence(collection, int(newest[0].id))
-        return self.world.store.next_id(collection)
 
     # Dictionaries and people
 
@@ -617,7 +480,7 @@ class BitrixServer:
         return new_id
 
 
-# Requests as PHP reads them
+# Requests
 
 
 async def parameters(request: Request) -> dict[str, Any]:
@@ -637,47 +500,6 @@ async def parameters(request: Request) -> dict[str, Any]:
             raise BitrixError(400, "INVALID_REQUEST", "Request body is not valid JSON") from None
         return params | (decoded if isinstance(decoded, dict) else {})
     return params | php_query(body.decode("utf-8", "replace"))
-
-
-def php_query(query: str) -> dict[str, Any]:
-    """A query string with nested brackets: `filter[>id]=5&select[]=id` becomes objects and lists."""
-    tree: dict[str, Any] = {}
-    for name, value in parse_qsl(query.lstrip("?"), keep_blank_values=True):
-        head, bracket, rest = name.partition("[")
-        steps = re.findall(r"\[([^\[\]]*)\]", bracket + rest)
-        node, key = tree, head
-        for step in steps:
-            inner = node.setdefault(key, {})
-            if not isinstance(inner, dict):
-                inner = node[key] = {}
-            node, key = inner, step or str(len(inner))
-        node[key] = value
-    return {key: lists_inside(value) for key, value in tree.items()}
-
-
-def lists_inside(value: Any) -> Any:
-    """Turn objects with the keys 0, 1, 2 ... into lists, all the way down."""
-    if not isinstance(value, dict):
-        return value
-    inner = {key: lists_inside(item) for key, item in value.items()}
-    return php_array(inner) if inner else inner
-
-
-def is_sequence(keys: Iterable[str]) -> bool:
-    """Whether the keys are 0, 1, 2 ... in order: what PHP writes as a JSON list."""
-    return all(key == str(index) for index, key in enumerate(keys))
-
-
-def php_array(values: dict[str, Any]) -> Any:
-    """A mapping as PHP writes it: a list when its keys count up from 0, and so also when it is empty."""
-    return list(values.values()) if is_sequence(values) else values
-
-
-def php_array_of_json(values: dict[str, bytes]) -> bytes:
-    """The same for values that are JSON already."""
-    if is_sequence(values):
-        return b"[" + b",".join(values.values()) + b"]"
-    return b"{" + b",".join(orjson.dumps(key) + b":" + value for key, value in values.items()) + b"}"
 
 
 def filled_in(params: Any, results: dict[str, Result], parsed: dict[str, Any]) -> Any:
@@ -714,9 +536,6 @@ def value_at(value: Any, steps: list[str]) -> Any:
     return value
 
 
-# Values
-
-
 def required(call: Call, name: str) -> Any:
     """A parameter that must be there."""
     value = call.params.get(name)
@@ -733,38 +552,6 @@ def fields_of(call: Call) -> dict[str, Any]:
     return fields
 
 
-def integer_of(value: Any, name: str) -> int:
-    """A whole number, given as such or as text."""
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise BitrixError(400, "INVALID_ARG_VALUE", f"Argument '{name}' must be an integer") from None
-
-
-def number_of(value: Any, name: str) -> float:
-    """A number, given as such or as text."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise BitrixError(400, "INVALID_ARG_VALUE", f"Argument '{name}' must be a number") from None
-
-
-def object_of(value: Any) -> dict[str, Any]:
-    """A parameter that only means something as an object; a list counts as one with numbers for keys."""
-    if isinstance(value, list):
-        return {str(index): item for index, item in enumerate(value)}
-    return value if isinstance(value, dict) else {}
-
-
-def listed(value: Any) -> list[Any]:
-    """A parameter that may come as one value, a list, or an object with numbers for keys."""
-    if value is None:
-        return []
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else [value]
-
-
 def ordered(rows: list[dict[str, Any]], name: str, *, is_descending: bool) -> list[dict[str, Any]]:
     """Rows by one of their values, numbers in number order; rows with equal values keep their order."""
     return sorted(rows, key=lambda row: natural(row.get(name)), reverse=is_descending)
@@ -774,80 +561,6 @@ def natural(value: Any) -> tuple[int, float, str]:
     """A sort key that puts numbers in number order."""
     text = str(value or "")
     return (0, float(text), "") if text.isdecimal() else (1, 0.0, text)
-
-
-def same(stored: Any, written: Any) -> bool:
-    """Whether a written value is the stored one; forms send numbers as text, and empty text is null."""
-    if stored in (None, "") and written in (None, ""):
-        return True
-    if isinstance(stored, int | float) and not isinstance(stored, bool):
-        try:
-            return float(stored) == float(written)
-        except (TypeError, ValueError):
-            return False
-    return bool(stored == written)
-
-
-def sql_column(name: str) -> str:
-    """Where a field stands: a column of its own or inside the body."""
-    known = {"id": "id_number", "createdTime": "created_at", "updatedTime": "updated_at"}
-    return known.get(name) or json_field(camel_name(name))
-
-
-def comparable(name: str, value: Any) -> Any:
-    """A filter's value as the column holds it: unix seconds for change times, numbers as numbers, else text."""
-    if name in ("createdTime", "updatedTime"):
-        return moment(str(value)).timestamp()
-    if name.endswith(("Time", "date")):
-        return moment(str(value)).astimezone(PORTAL_ZONE).isoformat(timespec="seconds")
-    if name == "id" or name.endswith("Id"):
-        text = str(value)
-        return int(text) if text.lstrip("-").isdecimal() else text
-    if name in ("opportunity", "probability"):
-        return number_of(value, name)
-    return value
-
-
-def moment(value: str) -> datetime:
-    """A time in a filter; without an offset it is the portal's."""
-    try:
-        parsed = datetime.fromisoformat(value.replace(" ", "+") if re.search(r"T.* \d\d:\d\d$", value) else value)
-    except ValueError:
-        raise BitrixError(400, "INVALID_ARG_VALUE", f"'{value}' is not a valid date") from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=PORTAL_ZONE)
-
-
-def portal_time(instant: float) -> str:
-    """Unix seconds as the portal writes times."""
-    return datetime.fromtimestamp(instant, UTC).astimezone(PORTAL_ZONE).isoformat(timespec="seconds")
-
-
-def camel_name(name: str) -> str:
-    """UF_CRM_LIFECYCLE_STATE and STAGE_ID as ufCrmLifecycleState and stageId; camel case stays as it is."""
-    if not name.isupper():
-        return name
-    head, *rest = name.lower().split("_")
-    return head + "".join(part.capitalize() for part in rest)
-
-
-def upper_name(name: str) -> str:
-    """The original name of a field: UF_CRM_LIFECYCLE_STATE of ufCrmLifecycleState."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
-
-
-def picked(item: dict[str, Any], select: list[Any]) -> dict[str, Any]:
-    """The selected fields and the id. `fm` comes with `*` only, whoever names it."""
-    if "*" in select:
-        return item
-    names = {camel_name(str(name)) for name in select} - {"fm"}
-    return {name: value for name, value in item.items() if name == "id" or name in names}
-
-
-def named(item: dict[str, Any], *, original: bool) -> dict[str, Any]:
-    """An item whose custom fields carry the asked-for kind of name."""
-    if not original:
-        return item
-    return {upper_name(name) if name.startswith("ufCrm") else name: value for name, value in item.items()}
 
 
 def item_result(item: dict[str, Any], call: Call) -> Result:

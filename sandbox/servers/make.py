@@ -15,8 +15,9 @@ import orjson
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from sandbox.accounts.shared import World
 from sandbox.limits import SlidingWindow
-from sandbox.servers.common import World, json_answer, raw_answer
+from sandbox.servers.common import CountedServer, json_answer, raw_answer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -40,18 +41,12 @@ class Scenario:
     queued: int = 0
 
 
-class MakeServer:
+class MakeServer(CountedServer):
     """The hook and its limiter."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.window: SlidingWindow
-        self.reset_limits()
-        world.on_limits_changed.append(self.reset_limits)
-
-    def reset_limits(self) -> None:
-        """Start counting afresh with the limit in force."""
-        self.window = SlidingWindow(self.world.limits.make_per_ten_seconds, 10.0, self.world.clock)
+    def new_window(self) -> SlidingWindow:
+        """An empty window of the limit in force."""
+        return SlidingWindow(self.world.limits.make_per_ten_seconds, 10.0, self.world.clock)
 
     def app(self) -> Starlette:
         """The application to mount at the hooks' host."""

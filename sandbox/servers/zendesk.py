@@ -9,9 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import math
 import sys
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,20 +17,11 @@ import orjson
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from sandbox.accounts.shared import Row, World, joined, json_field
+from sandbox.accounts.zendesk import TicketDesk, iso
 from sandbox.faults import Fault, is_held_back
 from sandbox.limits import SlidingWindow
-from sandbox.servers.common import (
-    Row,
-    World,
-    basic_credentials,
-    bearer_token,
-    joined,
-    json_answer,
-    json_body,
-    json_field,
-    late_filter,
-    raw_answer,
-)
+from sandbox.servers.common import basic_credentials, bearer_token, json_answer, json_body, late_filter, raw_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,9 +33,6 @@ EXCLUDED_SECONDS = 60
 IDEMPOTENCY_SECONDS = 2 * 3600
 EXPORT_PAGE = 1000
 LIST_PAGE = 100
-PRIORITIES = frozenset({"urgent", "high", "normal", "low"})
-TYPES = frozenset({"problem", "incident", "question", "task"})
-STATUSES = frozenset({"new", "open", "pending", "hold", "solved", "closed"})
 
 
 class ZendeskError(Exception):
@@ -64,6 +50,7 @@ class ZendeskServer:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.desk = TicketDesk(world)
         self.account_window: SlidingWindow
         self.export_window: SlidingWindow
         self.reset_limits()
@@ -386,11 +373,14 @@ class ZendeskServer:
             earlier = self.remembered(key, digest)
             if earlier is not None:
                 return json_answer(earlier, 201, {"x-idempotency-lookup": "hit"})
-        self.validate(ticket)
+        details = self.desk.problems_of(ticket)
+        if details:
+            refused = {"error": "RecordInvalid", "description": "Record validation errors", "details": details}
+            raise ZendeskError(422, refused)
         headers = {} if key is None else {"x-idempotency-lookup": "miss"}
         store = self.world.store
         with store.transaction():
-            shown = self.stored_ticket(ticket, request)
+            shown = self.desk.create(ticket, str(request.base_url).rstrip("/"))
             store.record_delivery(
                 "zendesk",
                 "ticket",
@@ -414,144 +404,6 @@ class ZendeskServer:
             description = "Request parameters don't match the given idempotency key"
             raise ZendeskError(400, {"error": "IdempotentRequestError", "description": description})
         return {"ticket": self.world.store.get("zendesk.tickets", seen[-1].body["ticket_id"])}
-
-    def validate(self, ticket: dict[str, Any]) -> None:
-        """Refuse what Zendesk refuses.
-
-        Raises:
-            ZendeskError: 422 RecordInvalid with one detail per field.
-        """
-        details: dict[str, list[dict[str, str]]] = {}
-        comment = ticket.get("comment")
-        text = "" if not isinstance(comment, dict) else comment.get("body") or comment.get("html_body") or ""
-        if not str(text).strip():
-            details["base"] = [
-                {"description": "Description: cannot be blank", "error": "BlankValue", "field_key": "description"}
-            ]
-        for field, allowed in (("priority", PRIORITIES), ("type", TYPES), ("status", STATUSES)):
-            value = ticket.get(field)
-            if value is not None and not (isinstance(value, str) and value in allowed):
-                words = f"{field.capitalize()}: {value} is not a valid value"
-                details[field] = [{"description": words, "error": "InvalidValue"}]
-        requester_id = ticket.get("requester_id")
-        if requester_id is not None and self.world.rows.get("zendesk.users", str(requester_id)) is None:
-            words = "Requester: is not a valid user"
-            details["requester"] = [{"description": words, "error": "InvalidValue"}]
-        requester = ticket.get("requester")
-        if isinstance(requester, dict) and "@" not in str(requester.get("email", "")):
-            words = f"Requester: Email: {requester.get('email')} is not properly formatted"
-            details["requester"] = [{"description": words, "error": "InvalidFormat"}]
-        if details:
-            body = {"error": "RecordInvalid", "description": "Record validation errors", "details": details}
-            raise ZendeskError(422, body)
-
-    def stored_ticket(self, ticket: dict[str, Any], request: Request) -> dict[str, Any]:
-        """Write the ticket, and its requester if new, as the next export shows them."""
-        now = self.world.now()
-        ticket_id = self.new_id("zendesk.tickets")
-        base = str(request.base_url).rstrip("/")
-        requester_id, organization_id = self.requester(ticket, now, base)
-        comment, tags = ticket["comment"], ticket.get("tags")
-        text = comment.get("body") or comment.get("html_body")
-        shown = {
-            "id": ticket_id,
-            "url": f"{base}/api/v2/tickets/{ticket_id}.json",
-            "external_id": ticket.get("external_id"),
-            "via": {"channel": "api", "source": {"from": {}, "to": {}, "rel": None}},
-            "created_at": iso(now),
-            "updated_at": iso(now),
-            "generated_timestamp": int(now),
-            "type": ticket.get("type"),
-            "subject": ticket.get("subject") or str(text)[:80],
-            "raw_subject": ticket.get("subject") or str(text)[:80],
-            "description": text,
-            "priority": ticket.get("priority"),
-            "status": ticket.get("status") or "new",
-            "recipient": None,
-            "requester_id": requester_id,
-            "submitter_id": ticket.get("submitter_id") or requester_id,
-            "assignee_id": ticket.get("assignee_id"),
-            "organization_id": ticket.get("organization_id") or organization_id,
-            "group_id": ticket.get("group_id"),
-            "tags": sorted({str(tag) for tag in tags}) if isinstance(tags, list) else [],
-            "custom_fields": ticket.get("custom_fields") or [],
-            "satisfaction_rating": {"score": "unoffered"},
-            "is_public": comment.get("public", True) is not False,
-            "has_incidents": False,
-            "allow_attachments": True,
-        }
-        self.world.store.put("zendesk.tickets", ticket_id, shown, created_at=now, updated_at=now)
-        metrics = {
-            "id": ticket_id,
-            "ticket_id": ticket_id,
-            "created_at": iso(now),
-            "updated_at": iso(now),
-            "reopens": 0,
-            "replies": 0,
-            "assignee_stations": 0,
-            "group_stations": 1,
-            "assigned_at": None,
-            "solved_at": None,
-            "reply_time_in_minutes": {"calendar": None, "business": None},
-            "first_resolution_time_in_minutes": {"calendar": None, "business": None},
-            "full_resolution_time_in_minutes": {"calendar": None, "business": None},
-        }
-        self.world.store.put("zendesk.ticket_metrics", ticket_id, metrics, created_at=now, updated_at=now)
-        return shown
-
-    def requester(self, ticket: dict[str, Any], now: float, base: str) -> tuple[int, int | None]:
-        """Id and organisation of the requester: found by id or e-mail, else created; the agent when none is given."""
-        user: dict[str, Any] | None = None
-        if ticket.get("requester_id") is not None:
-            user = self.world.store.get("zendesk.users", ticket["requester_id"])
-        elif isinstance(ticket.get("requester"), dict):
-            user = self.user_by_email(ticket["requester"], now, base)
-        if user is None:
-            return 1, None
-        return int(user["id"]), user.get("organization_id")
-
-    def user_by_email(self, requester: dict[str, Any], now: float, base: str) -> dict[str, Any]:
-        """The end user with this address, created when there is none (Zendesk does so as well)."""
-        email = str(requester["email"]).strip().lower()
-        found = self.world.rows.select(
-            "zendesk.users", f"lower({json_field('email')}) = ?", (email,), order="id_number, id", limit=1
-        )
-        if found:
-            return found[0].parsed()
-        user_id = self.new_id("zendesk.users")
-        user: dict[str, Any] = {
-            "id": user_id,
-            "url": f"{base}/api/v2/users/{user_id}.json",
-            "name": requester.get("name") or email,
-            "email": email,
-            "role": "end-user",
-            "external_id": None,
-            "organization_id": None,
-            "active": True,
-            "verified": False,
-            "suspended": False,
-            "shared": False,
-            "locale": "en-US",
-            "phone": None,
-            "tags": [],
-            "user_fields": {},
-            "created_at": iso(now),
-            "updated_at": iso(now),
-        }
-        self.world.store.put("zendesk.users", user_id, user, created_at=now, updated_at=now)
-        return user
-
-    def new_id(self, collection: str) -> int:
-        """The next free number, above every one the world has used."""
-        newest = self.world.rows.select(collection, order="id_number desc, id desc", limit=1)
-        if newest:
-            self.world.store.raise_sequence(collection, int(newest[0].id))
-        return self.world.store.next_id(collection)
-
-
-def iso(instant: float) -> str:
-    """Unix seconds as Zendesk writes times."""
-    return datetime.fromtimestamp(math.floor(instant), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def own_url(request: Request) -> str:

@@ -24,9 +24,9 @@ from ingest import rest, stripe
 from ingest.errors import ImplausibleAnswerError
 from ingest.http import VendorSession, Waiting
 from sandbox import serve
+from sandbox.accounts.shared import World
 from sandbox.faults import Fault, Recorder
 from sandbox.limits import Limits
-from sandbox.servers.common import World
 from sandbox.store import Store
 
 # seven pages and a half
