@@ -2,113 +2,61 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
-from ingest import given
 from ingest.errors import ConfigurationError
 from ingest.guards import SMALLEST_SHARE
+from ingest.setting import Setting, address, key, mailbox, number, whole
 
-URL_SCHEMES = ("http://", "https://")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting of a source. `is_url`: it must be an http(s) address."""
-
-    name: str
-    secret: bool = False
-    is_url: bool = False
-    default: Any = None
-    kind: type = str
-
+_RATE = whole(1, 1_000)
 
 SOURCE_SETTINGS: Mapping[str, tuple[Setting, ...]] = {
     "stripe": (
-        Setting("base_url", is_url=True),
-        Setting("api_key", secret=True),
+        Setting("sources.stripe.base_url", check=address),
+        Setting("sources.stripe.api_key", is_secret=True, check=key),
         # reads per second and endpoint; the vendor's limit is 25
-        Setting("requests_per_second", default=25, kind=int),
+        Setting("sources.stripe.requests_per_second", check=_RATE, default="25"),
     ),
     "zendesk": (
-        Setting("base_url", is_url=True),
-        Setting("email"),
-        Setting("api_token", secret=True),
+        Setting("sources.zendesk.base_url", check=address),
+        Setting("sources.zendesk.email", check=mailbox),
+        Setting("sources.zendesk.api_token", is_secret=True, check=key),
         # the vendor's limit on incremental exports; 30 with its high-volume add-on
-        Setting("exports_per_minute", default=10, kind=int),
+        Setting("sources.zendesk.exports_per_minute", check=_RATE, default="10"),
     ),
-    "bitrix24": (Setting("webhook_url", secret=True, is_url=True),),
+    "bitrix24": (Setting("sources.bitrix24.webhook_url", is_secret=True, check=address),),
     "customerio": (
-        Setting("base_url", is_url=True),
-        Setting("app_key", secret=True),
-        Setting("requests_per_second", default=10, kind=int),
+        Setting("sources.customerio.base_url", check=address),
+        Setting("sources.customerio.app_key", is_secret=True, check=key),
+        Setting("sources.customerio.requests_per_second", check=_RATE, default="10"),
     ),
-    "spend": (Setting("bucket_url"),),
-    "product": (Setting("bucket_url"),),
-    "reports": (Setting("bucket_url"),),
+    "spend": (Setting("sources.spend.bucket_url"),),
+    "product": (Setting("sources.product.bucket_url"),),
+    "reports": (Setting("sources.reports.bucket_url"),),
     "receipts": (),
 }
-
-
-def how_to_give(source: str, setting: Setting) -> str:
-    """The two ways to give a setting, for a message."""
-    file = ".dlt/secrets.toml" if setting.secret else ".dlt/config.toml"
-    variable = f"SOURCES__{source}__{setting.name}".upper()
-    return f"{setting.name} under [sources.{source}] in {file}, or the environment variable {variable}"
+SHARE = Setting("ingest.smallest_share", check=number(0, 1), default=str(SMALLEST_SHARE))
 
 
 def credentials_hint(source: str) -> str:
     """The sentence that follows a refusal for bad credentials."""
-    names = [setting for setting in SOURCE_SETTINGS[source] if setting.secret]
-    return f"Check {how_to_give(source, names[0])}." if names else ""
+    secret = [setting for setting in SOURCE_SETTINGS[source] if setting.is_secret]
+    return f"Look at the setting {secret[0].name}: {secret[0].how}." if secret else ""
 
 
 def resolve(source: str) -> dict[str, Any]:
     """The settings of one source as the arguments of its `@dlt.source` function.
 
     Raises:
-        ConfigurationError: if one is missing, empty, of the wrong type, or no address where one is needed.
+        ConfigurationError: if one is missing, or not what it has to be.
     """
     if source not in SOURCE_SETTINGS:
         raise ConfigurationError(f"There is no source {source}; known are {', '.join(SOURCE_SETTINGS)}.")
-    return {setting.name: _value(source, setting) for setting in SOURCE_SETTINGS[source]}
-
-
-def _value(source: str, setting: Setting) -> Any:
-    value = given.find(f"sources.{source}.{setting.name}", is_secret=setting.secret)
-    if value is None:
-        value = setting.default
-    if value is None or value == "":
-        raise ConfigurationError(f"A setting is missing: give {how_to_give(source, setting)}.")
-    try:
-        value = setting.kind(value)
-    except (TypeError, ValueError):
-        kind = "text" if setting.kind is str else "number"
-        raise ConfigurationError(f"A setting is no {kind}: correct {how_to_give(source, setting)}.") from None
-    if setting.is_url and not value.startswith(URL_SCHEMES):
-        raise ConfigurationError(
-            f"A setting is no address that starts with http:// or https://: correct {how_to_give(source, setting)}."
-        )
-    if setting.is_url and value.startswith("http://") and not _is_this_machine(value):
-        raise ConfigurationError(
-            "A setting is plain http to another machine, which would show the credentials on the way; use https:"
-            f" correct {how_to_give(source, setting)}."
-        )
-    if setting.kind is int and value < 1:
-        raise ConfigurationError(f"A setting must be at least 1: correct {how_to_give(source, setting)}.")
-    return value
-
-
-def _is_this_machine(url: str) -> bool:
-    """Whether an address stays on this machine: localhost, or a loopback number."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return {
+        setting.key: int(setting.read()) if setting.check is _RATE else setting.read()
+        for setting in SOURCE_SETTINGS[source]
+    }
 
 
 def check(sources: Iterable[str]) -> None:
@@ -119,6 +67,7 @@ def check(sources: Iterable[str]) -> None:
     """
     for source in sources:
         resolve(source)
+    smallest_share()
 
 
 def smallest_share() -> float:
@@ -127,16 +76,4 @@ def smallest_share() -> float:
     Raises:
         ConfigurationError: if it is no number from 0 to 1.
     """
-    value = given.find("ingest.smallest_share", is_secret=False)
-    if value is None:
-        return SMALLEST_SHARE
-    try:
-        share = float(value)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise ConfigurationError(
-            "A setting is no share between 0 and 1: correct smallest_share under [ingest] in .dlt/config.toml, or the"
-            " environment variable INGEST__SMALLEST_SHARE."
-        )
-    return share
+    return float(SHARE.read())

@@ -69,7 +69,6 @@ def run(
     """
     chosen = _chosen(sources)
     configuration.check(chosen)
-    configuration.smallest_share()
     if as_of.tzinfo is not None:
         as_of = as_of.astimezone(dt.UTC).replace(tzinfo=None)
     data_dir = Path(settings.data_dir).resolve()

@@ -13,7 +13,7 @@ import importlib.util
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,35 @@ def find(name: str, *, is_secret: bool) -> Any:
             if (value := _under(_document(directory / file), name)) is not None:
                 return value
     return None
+
+
+def file_of(*, is_secret: bool) -> str:
+    """The file that a value belongs into."""
+    return SECRETS if is_secret else CONFIG
+
+
+def written(sections: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Every name that is given, and where: all of both files, and the variables of these sections.
+
+    Raises:
+        ConfigurationError: if a file cannot be read or is not TOML.
+    """
+    for directory in _files():
+        for file in (CONFIG, SECRETS):
+            for name in _names(_document(directory / file)):
+                yield name, str(Path(directory.name) / file)
+    for variable in os.environ:
+        section, separator, _ = variable.partition("__")
+        if separator and section.lower() in sections:
+            yield variable.lower().replace("__", "."), variable
+
+
+def _names(document: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in document.items():
+        if isinstance(value, dict) and value:
+            yield from _names(value, f"{above}{key}.")
+        elif not isinstance(value, dict):
+            yield f"{above}{key}"
 
 
 def lacks_driver(missing: ModuleNotFoundError) -> str:

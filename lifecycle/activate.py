@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time as clock_time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,9 +17,9 @@ from activation.destinations.zendesk import Zendesk
 from activation.pacing import RunTime, Window
 from activation.sync import Guards, Outlook, prepare
 from activation.upkeep import Thresholds, alarms, health
+from ingest.setting import Setting, number, truth, whole
 from lifecycle import go_live, settings
 from lifecycle.ledger import LEDGER_URL, open_ledger
-from lifecycle.settings import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
     from lifecycle.settings import Places
 
 
-def _whole(value: str) -> str:
-    return "" if value.isdecimal() and int(value) > 0 else "is not a whole number above 0"
+MOST = 10**9
 
 
 def _share(value: str) -> str:
-    try:
-        fits = 0 < float(value) <= 1
-    except ValueError:
-        fits = False
-    return "" if fits else "is not a number above 0 and up to 1"
+    return "is not a number above 0 and up to 1" if number(0, 1)(value) or float(value) == 0 else ""
+
+
+def _customers(value: str) -> str:
+    wrong = [each for each in map(str.strip, value.split(",")) if not re.fullmatch(r"c_\w+", each)]
+    return f"is not customer ids with commas between ('{wrong[0][:40]}' is none)" if wrong else ""
 
 
 def _window(value: str) -> str:
@@ -53,18 +54,20 @@ def _window(value: str) -> str:
     return ""
 
 
-def _truth(value: str) -> str:
-    return "" if value.lower() in {"true", "false"} else "is neither true nor false"
+def _of_each(key: str, check: Callable[[str], str]) -> dict[str, Setting]:
+    return {name: Setting(f"activation.{name}.{key}", check=check) for name in settings.DESTINATIONS}
 
 
-CUSTOMERS = Setting("activation.only_customers")
-PER_RUN = Setting("activation.guard_per_run", check=_whole)
-PER_ACTION = Setting("activation.guard_per_action", check=_whole)
+CUSTOMERS = Setting("activation.only_customers", check=_customers)
+PER_RUN = Setting("activation.guard_per_run", check=whole(1, MOST))
+PER_ACTION = Setting("activation.guard_per_action", check=whole(1, MOST))
 SHARE = Setting("activation.guard_share", check=_share)
 ALARM_SHARE = Setting("alerts.failure_share", check=_share)
-ALARM_DEAD = Setting("alerts.dead_letters", check=_whole)
-ALARM_HOURS = Setting("alerts.age_hours", check=_whole)
-OPERATING = Setting("activation.bitrix24.operating_seconds", check=_whole)
+ALARM_DEAD = Setting("alerts.dead_letters", check=whole(1, MOST))
+ALARM_HOURS = Setting("alerts.age_hours", check=whole(1, MOST))
+OPERATING = Setting("activation.bitrix24.operating_seconds", check=whole(1, MOST), default="480")
+WINDOWS = _of_each("send_window", _window)
+PRIVATE = _of_each("allow_private", truth)
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ def windows() -> dict[str, Window]:
     Raises:
         ConfigurationError: if a setting is wrong.
     """
-    given = {name: Setting(f"activation.{name}.send_window", check=_window).find() for name in settings.DESTINATIONS}
+    given = {name: setting.find() for name, setting in WINDOWS.items()}
     return {name: Window.parse(value) for name, value in given.items() if value is not None}
 
 
@@ -143,10 +146,7 @@ def private_allowed() -> dict[str, bool]:
     Raises:
         ConfigurationError: if a setting is wrong.
     """
-    return {
-        name: (Setting(f"activation.{name}.allow_private", check=_truth).find() or "").lower() == "true"
-        for name in settings.DESTINATIONS
-    }
+    return {name: (setting.find() or "").lower() == "true" for name, setting in PRIVATE.items()}
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def destinations(time: Time) -> Iterator[dict[str, Destination]]:
     private = private_allowed()
     hook, signing_secret = values["make"]
     require_ack = (settings.MAKE_REQUIRE_ACK.find() or "false").lower() == "true"
-    operating = float(OPERATING.find() or 480)
+    operating = float(OPERATING.read())
     made: dict[str, Destination] = {
         "bitrix24": Bitrix24(*values["bitrix24"], operating_seconds=operating, allow_private=private["bitrix24"]),
         "customerio": CustomerIo(*values["customerio"], allow_private=private["customerio"]),

@@ -155,16 +155,12 @@ def hide(text: str) -> str:
 def _secrets() -> set[str]:
     """Every secret value that is configured, and the parts of secret addresses that make them secret."""
     found: set[str] = set()
-    known = [setting for group in settings.DESTINATIONS.values() for setting in group if setting.is_secret]
+    groups = (*settings.DESTINATIONS.values(), *configuration.SOURCE_SETTINGS.values())
+    known = [setting for group in groups for setting in group if setting.is_secret]
     for setting in [*known, settings.MAKE_API_KEY, settings.ALERTS, settings.HEARTBEAT]:
         # a setting that is wrong is said elsewhere, and is no reason to keep silent here
         with contextlib.suppress(ConfigurationError):
             found.update((setting.find() or "").split())
-    for source, group in configuration.SOURCE_SETTINGS.items():
-        for each in group:
-            if each.secret:
-                with contextlib.suppress(ConfigurationError):
-                    found.add(settings.Setting(f"sources.{source}.{each.name}", is_secret=True).find() or "")
     parts = {part for secret in found if "://" in secret for part in re.split(r"[/?&=]", secret)[3:]}
     # a path may hold the vendor's name, which every sentence about the vendor needs
     return {each for each in found | parts if len(each) >= 8} - {*configuration.SOURCE_SETTINGS, *settings.DESTINATIONS}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ingest.errors import ConfigurationError
+
+# of a setting that is missing or wrong, whichever room reads it
+__all__ = ["CannotRunError", "ConfigurationError", "LifecycleError"]
+
 
 class LifecycleError(Exception):
     """Base of everything this package raises on purpose and no command gets over."""
@@ -9,7 +14,3 @@ class LifecycleError(Exception):
 
 class CannotRunError(LifecycleError):
     """What was asked for cannot be done now; the message says why and what to do."""
-
-
-class ConfigurationError(LifecycleError):
-    """A setting is missing or wrong. The message is the sentence for the person who has to give it."""

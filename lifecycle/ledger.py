@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import ArgumentError
+
 from activation.ledger import Ledger
 from ingest import given
+from ingest.setting import Setting
 from lifecycle.errors import ConfigurationError
-from lifecycle.settings import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lifecycle.settings import Places
 
-LEDGER_URL = Setting(given.LEDGER_URL, is_secret=True)
+
+def _is_database(value: str) -> str:
+    is_one = re.match(r"(postgresql(\+\w+)?://[^/\s]+/\S+|sqlite:///\S+)$", value)
+    return "" if is_one else "is no database address such as postgresql://user:password@host:5432/name"
+
+
+LEDGER_URL = Setting(given.LEDGER_URL, is_secret=True, check=_is_database)
 
 
 def open_ledger(places: Places) -> Ledger:
     """The ledger: the data directory's own, or the database that is configured.
 
     Raises:
-        ConfigurationError: if the database's driver is not installed.
+        ConfigurationError: if the address is none, or the database's driver is not installed.
     """
     url = LEDGER_URL.find()
     if url is None:
@@ -31,6 +40,8 @@ def open_ledger(places: Places) -> Ledger:
         return Ledger(url)
     except ModuleNotFoundError as missing:
         raise ConfigurationError(given.lacks_driver(missing)) from None
+    except (ArgumentError, ValueError):  # a port that is none; the address itself is a secret
+        raise ConfigurationError(f"The setting {LEDGER_URL.name} is no database address: {LEDGER_URL.how}.") from None
 
 
 @contextmanager

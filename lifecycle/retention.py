@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from lifecycle.settings import Places, Setting
+    from ingest.setting import Setting
+    from lifecycle.settings import Places
 
 # (what, its setting, table, column, what is left of it, since when it rests). A record that is set aside again keeps
 # the first note, and a ticket that is touched again is read again: neither comes back before it is new.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ingest import extract, ops, tables
-from lifecycle import activate, clock, dbt, gate, go_live, retention, settings, telling
+from lifecycle import activate, clock, dbt, gate, go_live, known, retention, settings, telling
 from lifecycle.errors import CannotRunError
 from lifecycle.forget import names
 from lifecycle.gate import catalogue, readings
@@ -98,6 +98,7 @@ def started(
     places = settings.places()
     run_id = f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
     with held(places.lock, run_id, command) as lock, telling.failures(places, run_id, command):
+        known.check()
         settings.check_all()
         activate.check_settings()
         go_live.read(places)
@@ -126,6 +127,8 @@ def delivering(command: str) -> Iterator[Places]:
     """
     places = settings.places()
     with held(places.lock, "of none", command):
+        known.check()
+        activate.check_settings()
         yield places
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
@@ -19,13 +17,9 @@ from activation.destinations.zendesk import Zendesk
 from activation.identifiers import signing_key
 from activation.plan import Policy
 from activation.transport import is_loopback
-from ingest import configuration, given
-from ingest.errors import IngestError
+from ingest import configuration
+from ingest.setting import Setting, address, key, mailbox, number, one_of, truth, whole
 from lifecycle.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 # Apprise's spellings of plain http; each has one with an s that is encrypted
 IN_CLEAR = frozenset({"http", "json", "xml", "form", "apprise", "gotify", "mmost", "ntfy", "rocket", "matrix"})
@@ -33,96 +27,20 @@ FOREVER = "forever"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting by its dotted name, whether it is secret, and what it must look like."""
-
-    name: str
-    is_secret: bool = False
-    check: Callable[[str], str] | None = None  # returns what is wrong with a value, or nothing
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that gives it."""
-        return self.name.upper().replace(".", "__")
-
-    @property
-    def how(self) -> str:
-        """How to give it, as the end of a sentence."""
-        section, _, key = self.name.rpartition(".")
-        file = ".dlt/secrets.toml" if self.is_secret else ".dlt/config.toml"
-        return f"put {key} under [{section}] in {file} or set {self.variable}"
-
-    def read(self) -> str:
-        """Its value.
-
-        Raises:
-            ConfigurationError: if it is missing or wrong.
-        """
-        value = self.find()
-        if value is None:
-            raise ConfigurationError(f"The setting {self.name} is missing: {self.how}.")
-        return value
-
-    def find(self) -> str | None:
-        """Its value, or None if it is not given.
-
-        Raises:
-            ConfigurationError: if it is wrong.
-        """
-        value = _lookup(self)
-        if value is None or value == "":
-            return None
-        problem = self.check(value) if self.check else ""
-        if problem:
-            shown = "" if self.is_secret else f" '{value}'"
-            raise ConfigurationError(f"The setting {self.name}{shown} {problem}: {self.how}.")
-        return value
-
-
-def _lookup(setting: Setting) -> str | None:
-    try:
-        value = given.find(setting.name, is_secret=setting.is_secret)
-    except IngestError as error:
-        raise ConfigurationError(f"The setting {setting.name} cannot be read: {error}") from None
-    return None if value is None else str(value)
-
-
-def _is_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return "is not an http(s) address"
-    return "" if parts.scheme == "https" or is_loopback(value) else "is plain http to another machine; use https"
-
-
 def _are_places(value: str) -> str:
     """Apprise knows a hundred kinds of places; what is looked at here is that none is told in clear over a network."""
-    for address in value.split():
-        scheme, separator, rest = address.partition("://")
+    for place in value.split():
+        scheme, separator, rest = place.partition("://")
         if not separator:
             return "is not one address with :// or several with spaces between"
-        if scheme.lower() in IN_CLEAR and not is_loopback(f"http://{rest}"):
+        if scheme.lower() in IN_CLEAR and address(f"http://{rest}"):
             return f"has a {scheme}:// address, which is not encrypted; use {scheme}s://"
     return ""
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    return lambda value: "" if value in choices else f"is not one of {', '.join(choices)}"
-
-
-def _number(lowest: float, highest: float) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        try:
-            fits = lowest <= float(value) <= highest
-        except ValueError:
-            fits = False
-        return "" if fits else f"is not a number from {lowest:g} to {highest:g}"
-
-    return check
-
-
 def _term(value: str) -> str:
-    return "" if value == FOREVER or not _number(1, 36_500)(value) else f"is neither {FOREVER} nor a number of days"
+    is_term = value == FOREVER or not number(1, 36_500)(value)
+    return "" if is_term else f"is neither {FOREVER} nor a number of days from 1 to 36500"
 
 
 def _is_signing_secret(value: str) -> str:
@@ -133,44 +51,42 @@ def _is_signing_secret(value: str) -> str:
     return ""
 
 
-def _is_truth(value: str) -> str:
-    return "" if value.lower() in {"true", "false"} else "is neither true nor false"
-
-
 DATA_DIR = Setting("lifecycle.data_dir")
-CLOCK = Setting("lifecycle.clock", check=_one_of("sandbox", "system"))
-KEEP_VERSIONS = Setting("lifecycle.keep_versions", check=_number(1, 1000))
-SHRINK_TOLERANCE = Setting("lifecycle.shrink_tolerance", check=_number(0, 1))
-TABLEAU_EXTRACT = Setting("lifecycle.tableau_extract", check=_one_of("auto", "true", "false"))
-PERSONAL_DATA = Setting("lifecycle.personal_data", check=_one_of("inline", "apart"))
-DELIVERY_SECONDS = Setting("lifecycle.delivery_seconds", check=_number(0, 86400))
+CLOCK = Setting("lifecycle.clock", check=one_of("sandbox", "system"))
+KEEP_VERSIONS = Setting("lifecycle.keep_versions", check=whole(1, 1000))
+SHRINK_TOLERANCE = Setting("lifecycle.shrink_tolerance", check=number(0, 1))
+TABLEAU_EXTRACT = Setting("lifecycle.tableau_extract", check=one_of("auto", "true", "false"))
+PERSONAL_DATA = Setting("lifecycle.personal_data", check=one_of("inline", "apart"))
+DELIVERY_SECONDS = Setting("lifecycle.delivery_seconds", check=number(0, 86400))
 KEEP_DELIVERIES = Setting("retention.delivery_days", check=_term)
 KEEP_QUARANTINE = Setting("retention.quarantine_days", check=_term)
 KEEP_TICKETS = Setting("retention.ticket_days", check=_term)
-SANDBOX_URL = Setting("sandbox.url", check=_is_url)
-ALERTS = Setting("alerts.urls", is_secret=True, check=_are_places)  # Apprise's addresses, with spaces between
-HEARTBEAT = Setting("alerts.heartbeat_url", is_secret=True, check=_is_url)
-ALERT_AFTER_HOURS = Setting("alerts.after_hours", check=_number(0.01, 8760))
+SANDBOX_URL = Setting("sandbox.url", check=address)
+# Apprise's addresses, with spaces between; an empty variable keeps a run silent
+ALERTS = Setting("alerts.urls", is_secret=True, check=_are_places, may_be_empty=True)
+HEARTBEAT = Setting("alerts.heartbeat_url", is_secret=True, check=address, may_be_empty=True)
+ALERT_AFTER_HOURS = Setting("alerts.after_hours", check=number(0.01, 8760))
 
 DESTINATIONS: dict[str, tuple[Setting, ...]] = {
     "customerio": (
-        Setting("activation.customerio.base_url", check=_is_url),
-        Setting("activation.customerio.site_id", is_secret=True),
-        Setting("activation.customerio.api_key", is_secret=True),
+        Setting("activation.customerio.base_url", check=address),
+        Setting("activation.customerio.site_id", is_secret=True, check=key),
+        Setting("activation.customerio.api_key", is_secret=True, check=key),
     ),
-    "bitrix24": (Setting("activation.bitrix24.webhook_url", is_secret=True, check=_is_url),),
+    "bitrix24": (Setting("activation.bitrix24.webhook_url", is_secret=True, check=address),),
     "make": (
-        Setting("activation.make.webhook_url", is_secret=True, check=_is_url),
+        Setting("activation.make.webhook_url", is_secret=True, check=address),
         Setting("activation.make.signing_secret", is_secret=True, check=_is_signing_secret),
     ),
     "zendesk": (
-        Setting("activation.zendesk.base_url", check=_is_url),
-        Setting("activation.zendesk.email"),
-        Setting("activation.zendesk.api_token", is_secret=True),
+        Setting("activation.zendesk.base_url", check=address),
+        Setting("activation.zendesk.email", check=mailbox),
+        Setting("activation.zendesk.api_token", is_secret=True, check=key),
     ),
 }
-MAKE_API_KEY = Setting("activation.make.api_key", is_secret=True)
-MAKE_REQUIRE_ACK = Setting("activation.make.require_ack", check=_is_truth)
+MODES = {name: Setting(f"activation.{name}.mode", check=one_of("live", "shadow")) for name in DESTINATIONS}
+MAKE_API_KEY = Setting("activation.make.api_key", is_secret=True, check=key)
+MAKE_REQUIRE_ACK = Setting("activation.make.require_ack", check=truth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,10 +192,7 @@ def check_all() -> None:
         for setting in settings:
             setting.read()
     policies()
-    try:
-        configuration.check(configuration.SOURCE_SETTINGS)
-    except IngestError as error:
-        raise ConfigurationError(str(error)) from None
+    configuration.check(configuration.SOURCE_SETTINGS)
 
 
 def real_destinations() -> frozenset[str]:
@@ -303,7 +216,7 @@ def policies() -> dict[str, Policy]:
     real = real_destinations()
     found = {}
     for name in DESTINATIONS:
-        mode = Setting(f"activation.{name}.mode", check=_one_of("live", "shadow")).find()
+        mode = MODES[name].find()
         is_live = mode == "live" if mode else name not in real
         found[name] = Policy(live=is_live, resends_changes=resends[name])
     return found

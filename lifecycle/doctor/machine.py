@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from packaging.markers import Marker
 
-from lifecycle import activate, clock, settings
+from lifecycle import activate, clock, known, settings
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
 from lifecycle.errors import ConfigurationError
 from lifecycle.gate import catalogue
@@ -32,6 +32,7 @@ LEAST_FREE = 2 * 1024**3
 def configuration() -> list[Finding]:
     """Every setting that a run reads, who may read the secrets, and the seeds that are read before a run."""
     found = [
+        _tried("settings", "names", known.check),
         _tried("settings", "all that a run reads", settings.check_all),
         _tried("settings", "delivery", activate.check_settings),
         _tried("settings", "the gate's checks and exceptions", catalogue.read),

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingest import given
-from ingest.configuration import SOURCE_SETTINGS
-from lifecycle import cli, settings
+from lifecycle import cli, known
 from lifecycle.cli import COMMANDS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -101,16 +99,6 @@ def test_modules_and_verbs_are_there(page: str) -> None:
         assert re.search(rf"^{verb}:", makefile, re.MULTILINE), verb
 
 
-@cache
-def known_settings() -> set[str]:
-    """Settings by their dotted names; {name} stands for any destination."""
-    told = {f"sources.{source}.{each.name}" for source, each_of in SOURCE_SETTINGS.items() for each in each_of}
-    told.add(given.LEDGER_URL)
-    for path in (PROJECT / "lifecycle").rglob("*.py"):
-        told |= set(re.findall(r'Setting\(\s*f?"([\w.{}]+)"', path.read_text(encoding="utf-8")))
-    return told | {name.replace("{name}", each) for name in told for each in settings.DESTINATIONS}
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_are_there(page: str) -> None:
     told = {f"{section}.{key}" for section, key in re.findall(r"^\[([\w.]+)\] (\w+)", code_of(page), re.MULTILINE)}
@@ -119,4 +107,4 @@ def test_settings_are_there(page: str) -> None:
     told |= {name.lower().replace("__", ".") for name in re.findall(r"\b[A-Z0-9]+__[A-Z0-9_]+\b", text_of(page))}
     for section, lines in re.findall(r"^\[([\w.]+)\]\n((?:\w+ = .*\n)+)", code_of(page), re.MULTILINE):
         told |= {f"{section}.{line.split()[0]}" for line in lines.splitlines()}
-    assert told <= known_settings()
+    assert told <= {setting.name for setting in known.every()}

@@ -31,16 +31,16 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in (
         "ACTIVATION__CUSTOMERIO__SITE_ID",
         "ACTIVATION__CUSTOMERIO__API_KEY",
-        "ACTIVATION__ZENDESK__EMAIL",
         "ACTIVATION__ZENDESK__API_TOKEN",
         "SOURCES__STRIPE__API_KEY",
-        "SOURCES__ZENDESK__EMAIL",
         "SOURCES__ZENDESK__API_TOKEN",
         "SOURCES__CUSTOMERIO__APP_KEY",
         "SOURCES__PRODUCT__BUCKET_URL",
         "SOURCES__SPEND__BUCKET_URL",
     ):
         monkeypatch.setenv(name, "x")
+    for name in ("ACTIVATION__ZENDESK__EMAIL", "SOURCES__ZENDESK__EMAIL"):
+        monkeypatch.setenv(name, "ops@acme.example")
     monkeypatch.setenv("ACTIVATION__MAKE__SIGNING_SECRET", "whsec_c2FuZGJveC1zaWduaW5nLXNlY3JldC0wMTIz")
 
 

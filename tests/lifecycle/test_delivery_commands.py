@@ -31,7 +31,6 @@ def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
         for name, value in {
             "LIFECYCLE__DATA_DIR": str(tmp_path),
             "LIFECYCLE__DELIVERY_SECONDS": "60",
-            "ALERTS__SLACK_WEBHOOK_URL": "",
             "ACTIVATION__CUSTOMERIO__BASE_URL": f"{running.url}/customerio/track",
             "ACTIVATION__CUSTOMERIO__SITE_ID": "sandbox-site",
             "ACTIVATION__CUSTOMERIO__API_KEY": "sandbox-track-key",

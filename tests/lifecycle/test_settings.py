@@ -8,8 +8,9 @@ import pytest
 
 from activation.transport import is_loopback
 from ingest import configuration
+from ingest.setting import Setting
 from lifecycle import settings
-from lifecycle.settings import ConfigurationError, Setting
+from lifecycle.settings import ConfigurationError
 
 GIVEN = {
     "LIFECYCLE__CLOCK": "system",
@@ -65,7 +66,7 @@ def test_a_missing_setting_is_named_with_both_ways_to_give_it() -> None:
         ("ACTIVATION__ZENDESK__BASE_URL", "http://acme.zendesk.com", "is plain http to another machine"),
         ("ACTIVATION__CUSTOMERIO__MODE", "loud", "is not one of live, shadow"),
         ("LIFECYCLE__CLOCK", "cuckoo", "is not one of sandbox, system"),
-        ("LIFECYCLE__KEEP_VERSIONS", "0", "is not a number from 1 to 1000"),
+        ("LIFECYCLE__KEEP_VERSIONS", "0", "is not a whole number from 1 to 1,000"),
         ("LIFECYCLE__SHRINK_TOLERANCE", "a fifth", "is not a number from 0 to 1"),
         ("ACTIVATION__MAKE__SIGNING_SECRET", "whsec_hush", "is not whsec_ followed by the base64 of 24 to 64 bytes"),
         ("SOURCES__STRIPE__BASE_URL", "api.stripe.com", "SOURCES__STRIPE__BASE_URL"),
@@ -115,10 +116,7 @@ def test_the_committed_files_give_every_setting_for_the_sandbox_and_nothing_else
 
     wanted = [setting for group in settings.DESTINATIONS.values() for setting in group]
     wanted += [
-        Setting(f"sources.{source}.{setting.name}", setting.secret)
-        for source, group in configuration.SOURCE_SETTINGS.items()
-        for setting in group
-        if setting.default is None
+        setting for group in configuration.SOURCE_SETTINGS.values() for setting in group if setting.default is None
     ]
     for setting in wanted:
         value = find(secrets if setting.is_secret else config, setting.name)
