@@ -10,16 +10,17 @@ can be repeated after a crash, and a durable commit is shared by all of them.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from dataclasses import replace
 from datetime import UTC
+from functools import partial
 from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from activation.actions import OPEN_STATES, State
 from activation.lanes import Lanes, Request
-from activation.settle import Judge, Settled
+from activation.settle import Judge, Settled, taken
 from activation.step import LEASE_SECONDS, Claimed, Pace, Step
 from activation.tally import Tally
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from activation.supply import Supply
 
 
+as_claimed = partial(tuple.__new__, Claimed)  # there are many: by its constructor each would take ten times as long
+_number_of = itemgetter(Claimed._fields.index("seq"))
 LOOK_AGAIN_SECONDS = 2.0
 MOST_STRIDE = 64
 
@@ -178,55 +181,51 @@ class Courier:
             self._halves = deque([kept for half in self._halves if (kept := self._still_right(half, settled))])
         self._looked_at = wall
         claimed: set[int] = set()
-        new_from = sys.maxsize  # the number from which on rows are still to be written
         missing = free * self._destination.batch_size - len(self._in_hand)
         if missing > 0 and len(self._halves) < free:
-            claimed, new_from = self._claim(step, missing, settled, wall)
+            claimed = self._claim(step, missing, settled, wall)
         requests: list[Request] = []
         while len(requests) < free and (self._halves or self._in_hand):
             if self._halves:
                 requests.append(Request(self._halves.popleft(), is_send=True))
             else:
                 requests.append(self._batch())
-        unwritten = [item.action for item in self._in_hand if item.seq >= new_from]
+        unwritten = [item.action for item in self._in_hand if not item.seq]
         if unwritten:  # what did not fit leaves no trace
-            self._in_hand = deque([item for item in self._in_hand if item.seq < new_from])
+            self._in_hand = deque([item for item in self._in_hand if item.seq])
             self._supply.put_back(unwritten)
             self._allowance.give_back(len(unwritten))
-        return self._intend(step, requests, claimed, new_from, wall)
+        return self._intend(step, requests, claimed, wall)
 
-    def _claim(self, step: Step, most: int, settled: Settled, wall: float) -> tuple[set[int], int]:
-        """Take the most urgent of queue and supply into hand: the numbers of the first, and where the others begin."""
+    def _claim(self, step: Step, most: int, settled: Settled, wall: float) -> set[int]:
+        """Take the most urgent of queue and supply into hand; the numbers of the first."""
         allowed = self._allowance.take(most)
         queued = step.claim(allowed, wall) if allowed else []
-        ahead = self._supply.ahead(allowed * self._stride)
-        self._supply.drop(len(ahead))
-        new = step.unheard_of(ahead)
-        self._stride = min(self._stride * 4, MOST_STRIDE) if ahead and not new else 1
-        new_from = new[0].seq if new else sys.maxsize
+        new: list[Claimed] = []
+        if allowed and not self._supply.is_empty:
+            self._supply.hears(*step.heard_since(self._supply.since))
+            unheard_of = self._supply.take(allowed * self._stride)
+            self._stride = 1 if unheard_of else min(self._stride * 4, MOST_STRIDE)
+            new = [as_claimed((action, 0, False, True, 0, 0, None)) for action in unheard_of]
         chosen = sorted([*queued, *new], key=_urgency) if queued and new else queued or new
         if len(chosen) > allowed:
-            self._supply.put_back([item.action for item in chosen[allowed:] if item.seq >= new_from])
+            self._supply.put_back([item.action for item in chosen[allowed:] if not item.seq])
             del chosen[allowed:]
         self._allowance.give_back(allowed - len(chosen))
         kept = self._still_right(chosen, settled)
         if len(kept) < len(chosen):
-            wanted = {item.seq for item in kept}
-            refused = [item for item in chosen if item.seq >= new_from and item.seq not in wanted]
+            wanted = {item.action.action_id for item in kept}
+            refused = [item for item in chosen if not item.seq and item.action.action_id not in wanted]
             if refused:
                 step.note(refused, self._time.now())
         self._in_hand.extend(kept)
-        return {item.seq for item in chosen if item.seq < new_from}, new_from
+        return {item.seq for item in chosen if item.seq} if queued else set()
 
-    def _intend(
-        self, step: Step, requests: list[Request], claimed: set[int], new_from: int, wall: float
-    ) -> list[Request]:
+    def _intend(self, step: Step, requests: list[Request], claimed: set[int], wall: float) -> list[Request]:
         """Note that these leave, and hold what was claimed and does not; without those that are not ours any more."""
-        sent = [item for request in requests if request.is_send for item in request.items]
-        new = [item for item in sent if item.seq >= new_from]
-        old = [item.seq for item in sent if item.seq < new_from] if len(new) < len(sent) else []
-        if new:
-            step.begin(new, self._time.now(), wall)
+        sends = [request for request in requests if request.is_send]
+        old = [item.seq for request in sends for item in request.items if item.seq]
+        self._begin(step, sends, wall)
         unsent = claimed.difference(old)
         if unsent:
             step.hold(sorted(unsent), wall)
@@ -239,6 +238,28 @@ class Courier:
                         request.items = [item for item in request.items if item.seq not in lost]
                 requests = [request for request in requests if request.items]
         return requests
+
+    def _begin(self, step: Step, sends: list[Request], wall: float) -> None:
+        """Note that what nobody heard of leaves with these."""
+        whole = [request for request in sends if self._stays_whole(request)]
+        if whole:
+            numbers = step.begin_whole([request.items for request in whole], self._time.now(), wall)
+            for request, number in zip(whole, numbers, strict=True):
+                request.batch = number
+            self._supply.hears(set(), self._supply.since._replace(batch=numbers[-1]))
+        new = [item for request in sends if not request.batch for item in request.items if not item.seq]
+        if new:
+            begun = step.begin(new, self._time.now(), wall)
+            self._supply.hears(set(), self._supply.since._replace(single=begun[-1].seq))
+            left = iter(begun)
+            for request in sends:
+                if not request.batch:
+                    request.items = [item if item.seq else next(left) for item in request.items]
+
+    def _stays_whole(self, request: Request) -> bool:
+        """Whether this is kept as one thing: several that nobody heard of, and that are never set again one by one."""
+        items = request.items
+        return len(items) > 1 and not self._destination.resends_changes and not any(map(_number_of, items))
 
     def _batch(self) -> Request:
         """The next items in hand that fit into one request: either to be sent, or to be asked about."""
@@ -292,7 +313,10 @@ class Courier:
     def _settle(self, back: list[Request], settled: Settled, step: Step, pace: Pace, wall: float) -> Pace:
         """Write down what came back, and keep in hand what goes out again."""
         for request in back:
-            pace = self._judge.settle(request, settled, pace, wall)
+            arrived = taken(request)
+            if arrived is None and request.batch:
+                request.items = step.take_apart(request.batch, request.items)
+            pace = self._judge.settle(request, arrived, settled, pace, wall)
         self._in_hand.extendleft(reversed(settled.again))
         self._halves.extend(settled.halves)
         self._allowance.give_back(settled.unused)
@@ -309,7 +333,8 @@ class Courier:
         settled = Settled()
         if not self._interrupted.is_set():
             for actions in self._supply.rest():
-                self._ledger.enqueue(actions, self._time.now(), self._plan_id, queue=self._plan_id)
+                now, since = self._time.now(), self._supply.since
+                self._ledger.enqueue(actions, now, self._plan_id, queue=self._plan_id, since=since)
         with self._ledger.step(self._destination.name, self._worker, self._plan_id) as step:
             wall = self._wall()
             pace = step.pace(self._destination.rate, wall)
@@ -331,9 +356,9 @@ class Courier:
     def _tell(self, settled: Settled) -> None:
         self._tally.withdrawn += len(settled.withdrawn)
         for request in settled.arrived:
-            self._tally.acknowledged += len(request.numbers)
+            self._tally.acknowledged += len(request.items)
             if self._on_progress is not None:
-                for _ in request.numbers:
+                for _ in request.items:
                     self._on_progress(self._destination.name, State.ACKNOWLEDGED)
         for result in settled.finished:
             state = result.outcome.state

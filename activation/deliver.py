@@ -16,13 +16,14 @@ from threading import Event, Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from activation.batches import BEGINNING, Mark
 from activation.courier import Courier
 from activation.destinations import Basics
 from activation.pacing import Breaker, Retry, Time
 from activation.plan import SENT_VERDICTS, Delivery, Verdict
 from activation.supply import Supply
-from activation.tables import own_name
 from activation.tally import Tally
+from activation.workers import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -113,8 +114,12 @@ def stage(
     time: Time,
     plan_id: str,
     queue: str | None = None,
+    since: Mark | None = None,
 ) -> None:
-    """Enqueue what is to be sent under this plan, in a queue (if it is not named: the plan's) not yet open for work."""
+    """Enqueue what is to be sent under this plan, in a queue (if it is not named: the plan's) not yet open for work.
+
+    What others have sent `since` is left alone.
+    """
     groups: defaultdict[tuple[str, bool, bool], list[Action]] = defaultdict(list)
     for action, verdict, _, _, is_wanted in planned:
         if verdict in SENT_VERDICTS:
@@ -128,6 +133,7 @@ def stage(
             order_key=destinations[name].order_key,
             is_changed=is_changed,
             is_wanted=is_wanted,
+            since=since,
         )
 
 
@@ -147,11 +153,12 @@ def work(  # noqa: PLR0913 - what a run is made of
     on_progress: Callable[[str, State], None] | None = None,
     checks: Checks | None = None,
     fresh: Mapping[str, Iterator[list[Action]]] = MappingProxyType({}),
+    since: Mark = BEGINNING,
 ) -> list[Tally]:
     """Work off what is queued under this plan, together with whoever else does.
 
-    `fresh` is what the ledger never heard of, by destination and the most urgent first. What of it is not begun within
-    the budget is queued at the end.
+    `fresh` is what the ledger had not heard of at the moment `since`, by destination and the most urgent first. What of
+    it is not begun within the budget is queued at the end.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: if the ledger cannot be written. Sending stops there; nothing is lost.
@@ -177,7 +184,7 @@ def work(  # noqa: PLR0913 - what a run is made of
                 interrupted=interrupted,
                 checks=checks or Checks(),
                 on_progress=on_progress,
-                supply=Supply(fresh.get(name, iter(()))),
+                supply=Supply(fresh.get(name, iter(())), since),
             )
             futures.append(pool.submit(courier.run))
         try:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, State
 from activation.prepared import any_of, as_text
-from activation.tables import deliveries
+from activation.tables import singles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +33,8 @@ RENEWED = (
 )  # fmt: skip
 # of an action that nobody heard of these are its own, in the order of Action; the rest is the same for all
 OWN = ("seq", *COLUMNS[:9], "payload", "payload_hash")
+_LAST = sa.select(sa.func.max(singles.c.seq))
+_DRAWN = f"select nextval(pg_get_serial_sequence('{singles.name}', 'seq')) from generate_series(1, %s)"
 
 
 def rows_of(
@@ -66,11 +68,11 @@ class Enqueueing:
     def __init__(self, dialect: sa.Dialect, *, is_changed: bool) -> None:
         if dialect.name == "postgresql":
             several = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON))
-            given = several.table_valued(*[sa.column(name, deliveries.c[name].type) for name in COLUMNS])
+            given = several.table_valued(*[sa.column(name, singles.c[name].type) for name in COLUMNS])
             chosen = sa.select(*given.render_derived(with_types=True).c)
-            insert: Any = postgresql.insert(deliveries).from_select(COLUMNS, chosen)
+            insert: Any = postgresql.insert(singles).from_select(COLUMNS, chosen)
         else:
-            insert = sqlite.insert(deliveries).values({name: sa.bindparam(name) for name in COLUMNS})
+            insert = sqlite.insert(singles).values({name: sa.bindparam(name) for name in COLUMNS})
         self._statement = _renewing(insert, is_changed=is_changed)
         self._text = "" if dialect.name == "postgresql" else _in_order(self._statement, dialect, COLUMNS)
 
@@ -83,13 +85,13 @@ class Enqueueing:
             connection.execute(self._statement, {"rows": document})
 
 
-def write(
-    connection: sa.Connection, numbers: Sequence[int], actions: Sequence[Action], shared: Mapping[str, Any]
-) -> None:
-    """Write actions nobody heard of into the rows with these numbers; `shared` is what all have in common, by column.
+def write(connection: sa.Connection, actions: Sequence[Action], shared: Mapping[str, Any]) -> Sequence[int]:
+    """Write actions nobody heard of into rows of their own, the numbers of which are returned, in the same order.
 
-    So one that is sent at once is written once, and not first planned, read again and only then intended.
+    `shared` is what all have in common, by column. So one that is sent at once is written once, and not first planned,
+    read again and only then intended.
     """
+    numbers = _drawn(connection, len(actions))
     columns: list[Sequence[Any]] = list(zip(*actions, strict=True))
     for place in (6, 7):  # times, of which many are the same
         written = {moment: moment and as_text(moment) for moment in set(columns[place])}
@@ -98,19 +100,30 @@ def write(
     if connection.dialect.name != "postgresql":
         # what is the same for all is written once: handing it over with every row costs more than its storage
         places, values = ", ".join("?" * len(OWN)), ", ".join(map(_literal, shared.values()))
-        text = f"insert into deliveries ({', '.join([*OWN, *shared])}) values ({places}, {values})"
+        text = f"insert into {singles.name} ({', '.join([*OWN, *shared])}) values ({places}, {values})"
         connection.exec_driver_sql(text, rows)
-        return
+        return numbers
     several = sa.func.json_to_recordset(sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON))
-    named = several.table_valued(*[sa.column(name, deliveries.c[name].type) for name in OWN])
-    same = [sa.bindparam(f"all_{name}", value, type_=deliveries.c[name].type) for name, value in shared.items()]
+    named = several.table_valued(*[sa.column(name, singles.c[name].type) for name in OWN])
+    same = [sa.bindparam(f"all_{name}", value, type_=singles.c[name].type) for name, value in shared.items()]
     chosen = sa.select(*named.render_derived(with_types=True).c, *same)
     document = orjson.dumps([dict(zip(OWN, row, strict=True)) for row in rows]).decode()
-    connection.execute(deliveries.insert().from_select([*OWN, *shared], chosen), {"rows": document})
+    connection.execute(singles.insert().from_select([*OWN, *shared], chosen), {"rows": document})
+    return numbers
+
+
+def _drawn(connection: sa.Connection, number: int) -> Sequence[int]:
+    """So many numbers for new rows, increasing."""
+    if connection.dialect.name == "sqlite":  # nobody else writes before this transaction ends
+        last = int(connection.execute(_LAST).scalar() or 0)
+        return range(last + 1, last + 1 + number)
+    return sorted(connection.exec_driver_sql(_DRAWN, (number,)).scalars())
 
 
 def _literal(value: Any) -> str:
     """A value as it stands in SQLite's text."""
+    if value is None:
+        return "null"
     if isinstance(value, int | float):
         return repr(value)
     return "'{}'".format(str(as_text(value)).replace("'", "''"))
@@ -125,7 +138,7 @@ def _in_order(statement: Any, dialect: sa.Dialect, columns: Sequence[str]) -> st
 
 
 def _renewing(insert: Any, *, is_changed: bool) -> Any:
-    known, new = deliveries.c, insert.excluded
+    known, new = singles.c, insert.excluded
     in_open = any_of(known.state, OPEN_STATES)
     may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
     return insert.on_conflict_do_update(

@@ -43,6 +43,7 @@ class Request:
     is_send: bool
     outcomes: Sequence[Outcome | None] = ()
     error: Exception | None = None
+    batch: int = 0  # its number in the ledger, if it is kept there as one thing
 
 
 class Lanes:

@@ -1,8 +1,9 @@
 """The durable record of every delivery: intent committed before a send, outcome after it.
 
-SQLite (WAL, synchronous=FULL, so that a commit survives a power cut) or PostgreSQL, through SQLAlchemy Core. One row
-per action in `deliveries` (its present state and its place in the queue), one row per finished attempt in `attempts`,
-which is only ever appended to. What workers share beyond that, the pace of each destination, is in `pace`.
+SQLite (WAL, synchronous=FULL, so that a commit survives a power cut) or PostgreSQL, through SQLAlchemy Core. To those
+who read it, it is one row per action in `deliveries` (its present state and its place in the queue) and one row per
+finished attempt in `attempts`, which is only ever added to. Most actions are kept with the request they went out in,
+see `batches`, the others singly. What workers share beyond that, the pace of each destination, is in `pace`.
 
 A worker holds what it works on by a lease. One that dies between send and outcome leaves the state `sending`; `heal`
 turns that into `unknown`, because nobody can know whether the vendor got it.
@@ -21,22 +22,27 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from activation import batches
 from activation.actions import Action, Outcome, State
+from activation.batches import Mark
 from activation.enqueue import Enqueueing, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
 from activation.tables import (
+    BATCHED,
+    IS_OUT,
     IS_UNKNOWN,
-    attempts,
-    deliveries,
     engine_for,
-    is_gone,
     listed,
     metadata,
     one_of,
     openings,
+    single_attempts,
+    singles,
     workers,
 )
+from activation.tables import batches as requests
+from activation.workers import is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -91,20 +97,39 @@ class Ledger:
 
     # What is known
 
+    def mark(self) -> Mark:
+        """The present moment, to ask later what came into the ledger after it."""
+        with self.reading() as connection:
+            return batches.mark(connection)
+
     def snapshot(self) -> dict[str, Entry]:
         """Every action the ledger knows, by id."""
         with self.reading() as connection:
-            return {row.action_id: entry_of(row) for row in connection.execute(sa.select(deliveries))}
+            found = {row.action_id: entry_of(row) for row in connection.execute(sa.select(singles))}
+            return {**found, **dict(batches.entries(connection, sa.true()))}
 
     def entries(self, action_ids: Sequence[str]) -> dict[str, Entry]:
-        """What is known about these."""
-        query = sa.select(deliveries).where(one_of(deliveries.c.action_id, "ids"))
+        """What is known about these, of those that are kept singly."""
+        query = sa.select(singles).where(one_of(singles.c.action_id, "ids"))
         with self.reading() as connection:
             return {row.action_id: entry_of(row) for row in connection.execute(query, {"ids": listed(action_ids)})}
 
+    def batched(self, since: Mark) -> dict[str, Entry]:
+        """What is known about the actions in requests that were begun after a moment, or were out then."""
+        with self.reading() as connection:
+            return dict(batches.entries(connection, requests.c.batch_id > since.batch))
+
+    def batched_ever(self, action_ids: Collection[str]) -> dict[str, Entry]:
+        """The same about these actions, whenever they went out; it looks through all requests there ever were."""
+        wanted = set(action_ids)
+        with self.reading() as connection:
+            numbers = batches.holding(connection, wanted)
+            found = batches.entries(connection, requests.c.batch_id.in_(numbers)) if numbers else ()
+            return {action_id: entry for action_id, entry in found if action_id in wanted}
+
     def known(self, action_ids: Sequence[str]) -> set[str]:
-        """Those of these that the ledger has heard of."""
-        query = sa.select(deliveries.c.action_id).where(one_of(deliveries.c.action_id, "ids"))
+        """Those of these that the ledger keeps singly."""
+        query = sa.select(singles.c.action_id).where(one_of(singles.c.action_id, "ids"))
         with self.reading() as connection:
             return set(connection.execute(query, {"ids": listed(action_ids)}).scalars())
 
@@ -113,9 +138,10 @@ class Ledger:
         with self.reading() as connection:
             # nobody sends anything unless there is a worker; an index says what else is open
             is_sent = connection.execute(sa.select(workers.c.worker).limit(1)).first() is not None
-            states = deliveries.c.state.in_([State.SENDING, State.UNKNOWN]) if is_sent else IS_UNKNOWN
-            query = sa.select(deliveries).where(states)
-            return {row.action_id: entry_of(row) for row in connection.execute(query)}
+            states = singles.c.state.in_([State.SENDING, State.UNKNOWN]) if is_sent else IS_UNKNOWN
+            query = sa.select(singles).where(states)
+            found = {row.action_id: entry_of(row) for row in connection.execute(query)}
+            return {**found, **(dict(batches.entries(connection, IS_OUT)) if is_sent else {})}
 
     def delivered(self) -> Iterator[str]:
         """All that was acknowledged, as texts of lines: the payload's hash, a tab, the action id.
@@ -123,7 +149,7 @@ class Ledger:
         The database puts the lines together, because a million rows as objects would cost more than all that is done
         with them.
         """
-        known = deliveries.c
+        known = singles.c
         place = sa.tuple_(known.acknowledged_at, known.action_id)
         there = sa.select(known.acknowledged_at, known.action_id).where(
             known.state == sa.literal_column("'acknowledged'")
@@ -133,6 +159,7 @@ class Ledger:
             known.state == sa.literal_column("'acknowledged'")
         )
         with self.reading() as connection:
+            yield from batches.delivered(connection)
             last: Any = None
             while True:
                 after = place > sa.tuple_(*last) if last else sa.true()
@@ -149,22 +176,28 @@ class Ledger:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Actions per destination and state."""
-        statement = (
-            sa.select(deliveries.c.destination, deliveries.c.state, sa.func.count())
-            .group_by(deliveries.c.destination, deliveries.c.state)
-            .order_by(deliveries.c.destination, deliveries.c.state)
-        )
+        one_by_one = sa.select(singles.c.destination, singles.c.state, sa.literal_column("1").label("size"))
+        is_whole = requests.c.state != batches.APART
+        whole = sa.select(requests.c.destination, requests.c.state, requests.c.size).where(is_whole)
+        both = sa.union_all(one_by_one, whole).subquery().c
+        statement = sa.select(both.destination, both.state, sa.func.sum(both.size)).group_by(both[0], both[1])
         found: dict[str, dict[str, int]] = {}
         with self.reading() as connection:
-            for row in connection.execute(statement):
+            for row in connection.execute(statement.order_by(both[0], both[1])):
                 found.setdefault(str(row[0]), {})[str(row[1])] = int(row[2])
         return found
 
     def latest(self) -> datetime | None:
         """When anything in it changed last, on the run's clock."""
         with self.reading() as connection:
-            found: datetime | None = connection.execute(sa.select(sa.func.max(deliveries.c.updated_at))).scalar()
-        return found
+            moments = connection.execute(
+                sa.select(
+                    sa.select(sa.func.max(singles.c.updated_at)).scalar_subquery(),
+                    sa.select(sa.func.max(requests.c.started_at)).scalar_subquery(),
+                    sa.select(sa.func.max(requests.c.finished_at)).scalar_subquery(),
+                )
+            ).one()
+        return max((moment for moment in moments if moment is not None), default=None)
 
     # The queue
 
@@ -178,23 +211,33 @@ class Ledger:
         order_key: Callable[[Action], str | None] = lambda _action: None,
         is_changed: bool = False,
         is_wanted: bool = True,
+        since: Mark | None = None,
     ) -> None:
         """Note that these are wanted under a plan, before anything is sent; in a queue that waits for `open_queue`.
 
         Those already known keep their history. One that another worker settled in the meantime stays settled, unless
-        `is_changed` says that its payload is another one now; one that is being sent is left to its worker.
+        `is_changed` says that its payload is another one now; one that is being sent is left to its worker. Of those
+        that went out in a request this is true if it was begun after `since`, or is still out.
         """
         for chunk in _chunks(actions, CHUNK):
-            rows = rows_of(chunk, now, plan_id=plan_id, queued=queue, order_key=order_key, is_wanted=is_wanted)
             with self.transaction() as connection:
-                self._enqueueing[is_changed].run(connection, rows)
+                if is_changed:
+                    batches.take_apart(connection, batches.holding(connection, [each.action_id for each in chunk]))
+                begun = requests.c.batch_id > since.batch if since is not None else IS_OUT
+                gone = batches.ids(connection, begun)
+                rows = rows_of(
+                    [each for each in chunk if each.action_id not in gone], now,
+                    plan_id=plan_id, queued=queue, order_key=order_key, is_wanted=is_wanted,
+                )  # fmt: skip
+                if rows:
+                    self._enqueueing[is_changed].run(connection, rows)
 
     def open_queue(self, queue: str, plan_id: str, blocked: Collection[str] = ()) -> None:
         """Let the workers of a plan have what was enqueued there, except the blocked actions."""
         wall = time.time()
         with self.transaction() as connection:
             if blocked:
-                mine = sa.update(deliveries).where(deliveries.c.queued == queue, deliveries.c.action.in_(blocked))
+                mine = sa.update(singles).where(singles.c.queued == queue, singles.c.action.in_(blocked))
                 connection.execute(mine.values(queued=None, plan_id=None))
             old = openings.c.opened_at < wall - OPENED_SECONDS
             connection.execute(sa.delete(openings).where(old | openings.c.queue.in_([queue, plan_id])))
@@ -215,15 +258,15 @@ class Ledger:
             return
         alone = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", only_reads=True)
         with alone as connection:
-            for table in (deliveries, attempts):
+            for table in (singles, single_attempts, *BATCHED):
                 connection.exec_driver_sql(f"vacuum full {table.name}")
 
     def waits_for_a_hand(self, plan_id: str) -> dict[str, int]:
         """Per destination, what is queued under this plan."""
         opened = sa.select(openings.c.queue).where(openings.c.plan_id == plan_id)
-        query = sa.select(deliveries.c.destination, sa.func.count()).where(deliveries.c.queued.in_(opened))
+        query = sa.select(singles.c.destination, sa.func.count()).where(singles.c.queued.in_(opened))
         with self.reading() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.group_by(deliveries.c.destination))}
+            return {row[0]: row[1] for row in connection.execute(query.group_by(singles.c.destination))}
 
     def heal(self, now: datetime, wall: float | None = None) -> int:
         """Take back what dead workers held; the number of actions whose outcome became unknown by it.
@@ -231,7 +274,7 @@ class Ledger:
         A worker of this machine is dead when its process is; one of another machine when its lease has run out.
         """
         wall = time.time() if wall is None else wall
-        held = deliveries.c
+        held = singles.c
         with self.reading() as connection:  # most often there is nothing, and looking takes no lock
             leases = connection.execute(sa.select(workers)).all()
         dead = [row.worker for row in leases if row.lease_until < wall or is_gone(row.worker)]
@@ -239,10 +282,12 @@ class Ledger:
             return 0
         lost = held.lease.in_(dead)
         with self.transaction() as connection:
-            stuck = connection.execute(sa.select(deliveries).where(lost & (held.state == State.SENDING))).all()
+            out = sa.select(requests.c.batch_id).where(requests.c.worker.in_(dead), IS_OUT)
+            batches.take_apart(connection, connection.execute(out).scalars().all())
+            stuck = connection.execute(sa.select(singles).where(lost & (held.state == State.SENDING))).all()
             if stuck:
-                connection.execute(attempts.insert(), [died(row, now) for row in stuck])
-            change = sa.update(deliveries).where(lost)
+                connection.execute(single_attempts.insert(), [died(row, now) for row in stuck])
+            change = sa.update(singles).where(lost)
             freed: Mapping[str, Any] = {"lease": None, "queued": held.plan_id}
             connection.execute(
                 change.where(held.state == State.SENDING).values(

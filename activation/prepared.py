@@ -35,6 +35,18 @@ class Prepared:
             return connection.execute(self._statement, parameters).rowcount
         return self._sent(connection, parameters).rowcount
 
+    def run_each(self, connection: sa.Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
+        """Execute it for each of these."""
+        if not parameters:
+            return
+        if connection.dialect.name != "sqlite":
+            connection.execute(self._statement, list(parameters))
+            return
+        rows = [{**self._constants, **each} for each in parameters]
+        connection.exec_driver_sql(
+            self._text, [tuple([as_text(row.get(name)) for name in self._order]) for row in rows]
+        )
+
     def rows(self, connection: sa.Connection, parameters: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Execute it; what it found."""
         if connection.dialect.name != "sqlite":

@@ -30,6 +30,16 @@ class Settled:
     unused: int = 0  # deliveries that will be claimed again
 
 
+def taken(request: Request) -> Arrived | None:
+    """What came back, if the vendor has all that was sent and said the same of all: most often, so it is short work."""
+    if request.error is not None or not request.is_send or None in request.outcomes:
+        return None
+    states, reasons, statuses, references, *_ = zip(*request.outcomes, strict=True)
+    if states.count(State.ACKNOWLEDGED) < len(states) or len({*reasons}) > 1 or len({*statuses}) > 1:
+        return None
+    return Arrived(request.items, references, reasons[0], statuses[0], request.batch)
+
+
 class Judge:
     """Reads the answers of one destination in one run; tells the tally about the requests."""
 
@@ -39,8 +49,8 @@ class Judge:
         self._tally = tally
         self._limits = 0  # answers in a row that said: too many requests
 
-    def settle(self, request: Request, settled: Settled, pace: Pace, wall: float) -> Pace:
-        """Add what a request that came back means; the pace after it."""
+    def settle(self, request: Request, arrived: Arrived | None, settled: Settled, pace: Pace, wall: float) -> Pace:
+        """Add what a request that came back means (`arrived`: see `taken`); the pace after it."""
         error = request.error
         outcomes: list[Outcome | None]
         is_split = False
@@ -54,14 +64,9 @@ class Judge:
         else:
             whole, pace = self._whole(error, pace, wall)
             outcomes = [whole] * len(request.items)
-        if (
-            error is None and request.is_send and None not in request.outcomes
-        ):  # most often all is well, so that is made short work of
-            states, reasons, statuses, references, *_ = zip(*request.outcomes, strict=True)
-            if states.count(State.ACKNOWLEDGED) == len(states) and len({*reasons}) == len({*statuses}) == 1:
-                numbers = [item.seq for item in request.items]
-                settled.arrived.append(Arrived(numbers, list(references), reasons[0], statuses[0]))
-                return pace
+        if arrived is not None:
+            settled.arrived.append(arrived)
+            return pace
         dues: dict[tuple[int, float | None], float] = {}  # one draw for all, so that a batch comes back as a batch
         for item, outcome in zip(request.items, outcomes, strict=True):
             if outcome is None:

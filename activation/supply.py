@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING
+
+from activation.batches import BEGINNING, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,10 +14,15 @@ if TYPE_CHECKING:
 
 
 class Supply:
-    """Actions in the order in which they are to go out, of which only the next few are in memory."""
+    """Actions in the order in which they are to go out, of which only the next few are in memory.
 
-    def __init__(self, chunks: Iterator[list[Action]]) -> None:
+    The ledger had heard of none of them at the moment `since`.
+    """
+
+    def __init__(self, chunks: Iterator[list[Action]], since: Mark = BEGINNING) -> None:
+        self.since = since
         self._chunks = chunks
+        self._heard: set[str] = set()  # of what others have begun since
         self._next: deque[Action] = deque()
         self._is_read = False
 
@@ -32,14 +38,27 @@ class Supply:
             self._is_read = chunk is None
             self._next.extend(chunk or ())
 
-    def ahead(self, number: int) -> list[Action]:
-        """The next ones, at most so many; they stay here."""
-        return list(islice(self._next, number))
+    def hears(self, action_ids: set[str], now: Mark) -> None:
+        """The ledger has come to know of these by now."""
+        self._heard |= action_ids
+        self.since = now
 
-    def drop(self, number: int) -> None:
-        """So many of the next ones are taken."""
-        for _ in range(number):
-            self._next.popleft()
+    def take(self, number: int) -> list[Action]:
+        """Of the next ones, at most so many, those that nobody has begun; the others are left out for good."""
+        taken = self._take(number)
+        if not self._heard:
+            return taken
+        new = [action for action in taken if action[0] not in self._heard]
+        if len(new) < len(taken):  # each comes by once
+            self._heard.difference_update([action[0] for action in taken])
+        return new
+
+    def _take(self, number: int) -> list[Action]:
+        if number >= len(self._next):
+            taken = list(self._next)
+            self._next.clear()
+            return taken
+        return [self._next.popleft() for _ in range(number)]
 
     def put_back(self, actions: Sequence[Action]) -> None:
         """These were taken, and are the next ones again."""
@@ -47,7 +66,9 @@ class Supply:
 
     def rest(self) -> Iterator[list[Action]]:
         """All that is left, in chunks."""
-        if self._next:
-            yield list(self._next)
-            self._next.clear()
-        yield from self._chunks
+        while True:
+            if left := self.take(len(self._next)):
+                yield left
+            self.fill(1)
+            if not self._next:
+                return

@@ -17,6 +17,7 @@ from hashlib import md5, sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from activation.batches import Mark
 from activation.deliver import stage, takes_any_order
 from activation.pacing import estimate
 from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from activation.pacing import Estimate, Time
     from activation.plan import Entry, Policy
 
-COLLECTED_AFTER = 50_000  # objects made since the garbage was last collected
+COLLECTED_AFTER = 500_000  # objects made since the garbage was last collected; many more than are alive at a time
 SMALL = 100  # a share of the customers is no measure for fewer deliveries than this
 
 
@@ -78,6 +79,7 @@ class Outlook:
     trips: dict[str, str] = field(default_factory=dict)
     digest: int = 0
     fresh: dict[str, Iterator[list[Action]]] = field(default_factory=dict)
+    since: Mark = field(default_factory=Mark)  # what came into the ledger later was not looked at
 
     @property
     def fingerprint(self) -> str:
@@ -157,7 +159,7 @@ def look_ahead(
         desired.DesiredError: if the published file cannot be read.
         ValueError: if two desired actions share an id.
     """
-    outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of)
+    outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of, since=ledger.mark())
     with _compared(published, ledger, policies, as_of, only) as compared:
         for planned, known in _planned(compared, outlook, ledger, policies, as_of, only):
             if on_planned is not None:
@@ -193,13 +195,13 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
         PlanChangedError: if this plan is another one. Nothing is opened then.
         ValueError: if two desired actions share an id.
     """
-    outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of)
+    outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of, since=ledger.mark())
     # a queue of its own, so that nobody works on this plan before the whole of it has been looked at
     queue = f"{outlook.plan_id}/{secrets.token_hex(4)}"
     in_order = [name for name, each in destinations.items() if not takes_any_order(each)]
     with _seldom_collected(), _compared(published, ledger, policies, as_of, only, in_order) as compared:
         for planned, _ in _planned(compared, outlook, ledger, policies, as_of, only):
-            stage(planned, destinations, ledger, time, outlook.plan_id, queue)
+            stage(planned, destinations, ledger, time, outlook.plan_id, queue, outlook.since)
         outlook.trips = guards.trips(outlook.per_action(), published.customers())
         if expected is not None and expected != outlook.fingerprint:
             raise PlanChangedError(
@@ -253,8 +255,9 @@ def _planned(
     only: Collection[str],
 ) -> Iterator[tuple[list[Delivery], Mapping[str, Entry]]]:
     """Count everything that is desired; of what is not fresh, the deliveries and what the ledger knows of them."""
+    batched = ledger.batched(outlook.since)  # by others, while this plan is made; most often nothing
     for ids in compared.fresh_ids():
-        if known_ones := ledger.known(ids):
+        if known_ones := ledger.known(ids) | batched.keys() & set(ids):
             compared.are_known(sorted(known_ones))
     for destination, action, number, digest in compared.counts():
         outlook.add_fresh(destination, action, number, digest)
@@ -265,13 +268,25 @@ def _planned(
     abandoned = ledger.unresolved()
     # at last what was sent, has an unknown outcome and is not desired any more: whether it arrived must be known
     for chunk in chain(compared.others(), [[]]):
-        known = ledger.entries([action.action_id for action in chunk]) if chunk else abandoned
+        known = _known(chunk, ledger, batched, policies) if chunk else abandoned
         for wanted in chunk:
             abandoned.pop(wanted.action_id, None)
         deliveries = plan(chunk, known, policies, as_of)
         chosen = [each for each in deliveries if not only or each.action.destination in only]
         outlook.add(chosen)
         yield chosen, known
+
+
+def _known(
+    chunk: Collection[Action], ledger: Ledger, batched: Mapping[str, Entry], policies: Mapping[str, Policy]
+) -> dict[str, Entry]:
+    """What the ledger knows about these."""
+    known = ledger.entries([action.action_id for action in chunk])
+    known.update({each.action_id: batched[each.action_id] for each in chunk if each.action_id in batched})
+    # what is set again and again goes out singly; unless its destination used to report once what happened
+    set_again = {name for name, policy in policies.items() if policy.resends_changes}
+    unheard = [each.action_id for each in chunk if each.destination in set_again and each.action_id not in known]
+    return {**known, **ledger.batched_ever(unheard)} if unheard else known
 
 
 def said(action_id: str, verdict: Verdict, payload_hash: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from activation.actions import State
 from activation.prepared import any_of
+from activation.views import views
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,8 +23,9 @@ USUAL: dict[str, Any] = {"pool_size": 10, "max_overflow": 10, "hide_parameters":
 
 metadata = sa.MetaData()
 
-deliveries = sa.Table(
-    "deliveries",
+# Deliveries that are kept one by one, because they have a history or may yet get one; see `batches` for the others.
+singles = sa.Table(
+    "single_deliveries",
     metadata,
     # what is enqueued together lies together, and is found again by this number without a detour
     sa.Column("seq", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
@@ -63,33 +63,33 @@ deliveries = sa.Table(
 
 # Indexes are written in every commit, so each is kept in an order in which neighbours change together.
 sa.Index(
-    "deliveries_queue",
-    *[deliveries.c[name] for name in ("queued", "destination", "priority", "occurred_at", "action_id")],
-    sqlite_where=deliveries.c.queued.is_not(None),
-    postgresql_where=deliveries.c.queued.is_not(None),
+    "singles_queue",
+    *[singles.c[name] for name in ("queued", "destination", "priority", "occurred_at", "action_id")],
+    sqlite_where=singles.c.queued.is_not(None),
+    postgresql_where=singles.c.queued.is_not(None),
 )
 # What was delivered is compared with every plan, and reading it must not mean reading payloads:
 sa.Index(
-    "deliveries_delivered",
-    deliveries.c.acknowledged_at,
-    deliveries.c.action_id,
-    deliveries.c.payload_hash,
-    sqlite_where=deliveries.c.state == "acknowledged",
-    postgresql_where=deliveries.c.state == "acknowledged",
+    "singles_delivered",
+    singles.c.acknowledged_at,
+    singles.c.action_id,
+    singles.c.payload_hash,
+    sqlite_where=singles.c.state == "acknowledged",
+    postgresql_where=singles.c.state == "acknowledged",
 )
 # What nobody can vouch for is looked for in every plan:
-IS_UNKNOWN = any_of(deliveries.c.state, [State.UNKNOWN])
-sa.Index("deliveries_unknown", deliveries.c.seq, sqlite_where=IS_UNKNOWN, postgresql_where=IS_UNKNOWN)
+IS_UNKNOWN = any_of(singles.c.state, [State.UNKNOWN])
+sa.Index("singles_unknown", singles.c.seq, sqlite_where=IS_UNKNOWN, postgresql_where=IS_UNKNOWN)
 sa.Index(
-    "deliveries_in_order",
-    deliveries.c.destination,
-    deliveries.c.order_key,
-    sqlite_where=deliveries.c.order_key.is_not(None),
-    postgresql_where=deliveries.c.order_key.is_not(None),
+    "singles_in_order",
+    singles.c.destination,
+    singles.c.order_key,
+    sqlite_where=singles.c.order_key.is_not(None),
+    postgresql_where=singles.c.order_key.is_not(None),
 )
 
-attempts = sa.Table(
-    "attempts",
+single_attempts = sa.Table(
+    "single_attempts",
     metadata,
     # no key: it is only ever appended to, in the same transaction that ends the attempt, and a key would be an index
     sa.Column("attempt_id", sa.Text, nullable=False),
@@ -102,6 +102,45 @@ attempts = sa.Table(
     sa.Column("status_code", sa.Integer),
     sa.Column("reason", sa.Text, nullable=False),
 )
+
+# Requests of what nobody heard of before: each with all its actions in one row, written once with the intent to send
+# it, and beside it the outcome that they share. One that meets with anything but being taken as a whole is taken apart
+# (`APART` in batches.py), and its deliveries go on one by one. A row for each would cost several times as much.
+batches = sa.Table(
+    "batches",
+    metadata,
+    # increasing in the order of the commits; rows stay, so that no number is ever given twice
+    sa.Column("batch_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False, server_default=""),
+    sa.Column("status_code", sa.Integer),
+    sa.Column("started_at", sa.DateTime, nullable=False),  # when the intent was committed
+    sa.Column("finished_at", sa.DateTime),
+    sa.Column("tried_at", sa.Float, nullable=False),  # the same as started_at, on the wall clock
+    sa.Column("plan_id", sa.Text, nullable=False),
+    sa.Column("worker", sa.Text, nullable=False),  # who sent it
+)
+IS_OUT = any_of(batches.c.state, [State.SENDING])
+sa.Index("batches_out", batches.c.batch_id, sqlite_where=IS_OUT, postgresql_where=IS_OUT)
+
+# What is in a request, and what became of it, beside it: so that neither is rewritten with the other's change.
+contents = sa.Table(
+    "batch_contents",
+    metadata,
+    sa.Column("batch_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("lines", sa.Text, nullable=False),  # per action a line: hash of the payload, tab, action id
+    sa.Column("facts", sa.Text, nullable=False),  # JSON, per action the list of FACTS
+    sa.Column("payloads", sa.Text),  # JSON, per action its payload as text; null once they are erased
+)
+references = sa.Table(
+    "batch_references",
+    metadata,
+    sa.Column("batch_id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("vendor_references", sa.Text, nullable=False),  # JSON, per action the vendor's name for it, or null
+)
+BATCHED = (batches, contents, references)
 
 # Who may hold deliveries, and until when it is taken for alive. What a worker holds says so in `lease`, which has no
 # index: it is written for every action, and only asked for after somebody died.
@@ -163,23 +202,32 @@ def engine_for(url: str) -> sa.Engine:
 def _create(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         known = sa.inspect(connection)
-        before: list[str] = []
-        if known.has_table(deliveries.name):
-            before = [column["name"] for column in known.get_columns(deliveries.name)]
-        if not before or {column.name for column in deliveries.columns} <= set(before):
-            metadata.create_all(connection)
-            return
+        names = set(known.get_table_names())
         # a ledger of an earlier version is copied into the tables of this one
-        indexes = known.get_indexes(deliveries.name)
-        connection.exec_driver_sql("alter table deliveries rename to deliveries_before")
-        if engine.dialect.name == "postgresql":  # keeps the names of constraints
-            connection.exec_driver_sql("alter table deliveries_before drop constraint deliveries_pkey")
-        for index in indexes:
-            connection.exec_driver_sql(f"drop index if exists {index['name']}")
+        for table, earlier in ((singles, "deliveries"), (single_attempts, "attempts")):
+            for name in names & {earlier, table.name}:
+                columns = {column["name"] for column in known.get_columns(name)}
+                if name == earlier or not {column.name for column in table.columns} <= columns:
+                    _copy(connection, name, table, columns)
         metadata.create_all(connection)
-        shared = ", ".join(column.name for column in deliveries.columns if column.name in before)
-        connection.exec_driver_sql(f"insert into deliveries ({shared}) select {shared} from deliveries_before")
-        connection.exec_driver_sql("drop table deliveries_before")
+        if not {"deliveries", "attempts"} <= set(sa.inspect(connection).get_view_names()):
+            for view in views(engine.dialect.name):
+                connection.exec_driver_sql(view)
+
+
+def _copy(connection: sa.Connection, name: str, table: sa.Table, columns: Collection[str]) -> None:
+    connection.exec_driver_sql(f"alter table {name} rename to before_this")
+    if connection.dialect.name == "postgresql":  # keeps the names of constraints
+        for key in ("pkey", "action_id_key"):
+            connection.exec_driver_sql(f"alter table before_this drop constraint if exists {name}_{key}")
+    for index in sa.inspect(connection).get_indexes("before_this"):
+        connection.exec_driver_sql(f"drop index if exists {index['name']}")
+    for view in sa.inspect(connection).get_view_names():
+        connection.exec_driver_sql(f"drop view {view}")
+    table.create(connection)
+    shared = ", ".join(column.name for column in table.columns if column.name in columns)
+    connection.exec_driver_sql(f"insert into {table.name} ({shared}) select {shared} from before_this")
+    connection.exec_driver_sql("drop table before_this")
 
 
 def _configure(raw: Any, _record: Any) -> None:
@@ -252,39 +300,3 @@ def pairs(parameter: str) -> sa.TableValuedAlias:
     """The keys and values of the object of strings that the parameter holds as JSON."""
     found = _Mapped(sa.bindparam(parameter, type_=sa.Text))
     return found.table_valued(sa.column("key", sa.Text), sa.column("value", sa.Text))
-
-
-# Workers
-
-
-def own_name(number: int = 0) -> str:
-    """This process as the holder of leases: host, process id, and when the process started."""
-    return f"{socket.gethostname()}/{os.getpid()}/{_started(os.getpid())}/{number}"
-
-
-def is_gone(worker: str) -> bool:
-    """Whether the worker surely no longer lives: a process of this machine that has ended."""
-    host, pid, started, _ = worker.rsplit("/", 3)
-    return host == socket.gethostname() and _started(int(pid)) != started
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started, as the kernel counts; empty if there is none (any more)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return _alive_without_proc(pid)
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in {"Z", "X"} else fields[19]
-
-
-def _alive_without_proc(pid: int) -> str:
-    if Path("/proc/self").exists():
-        return ""
-    try:  # other systems than Linux: whether the number is taken is all that can be known
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        return "alive"
-    return "alive"

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import sqlalchemy as sa
 
+from activation import batches
 from activation.actions import DEAD_LETTERS, OPEN_STATES, State
-from activation.tables import attempts, deliveries, listed, one_of
+from activation.batches import NOTHING
+from activation.tables import IS_OUT, listed, one_of, single_attempts, singles
+from activation.tables import batches as requests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
+    from activation.actions import Action
     from activation.ledger import Ledger
     from activation.tally import Tally
 
 ERASED = "erased"
-NOTHING = "{}"  # the payload that is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,10 @@ class DeadLetter:
 def dead_letters(ledger: Ledger, destination: str | None = None, limit: int | None = None) -> list[DeadLetter]:
     """The dead letters, the latest first."""
     names = DeadLetter.__dataclass_fields__
-    query = sa.select(*[deliveries.c[name] for name in names]).where(deliveries.c.state.in_(DEAD_LETTERS))
+    query = sa.select(*[singles.c[name] for name in names]).where(singles.c.state.in_(DEAD_LETTERS))
     if destination is not None:
-        query = query.where(deliveries.c.destination == destination)
-    query = query.order_by(deliveries.c.updated_at.desc(), deliveries.c.action_id).limit(limit)
+        query = query.where(singles.c.destination == destination)
+    query = query.order_by(singles.c.updated_at.desc(), singles.c.action_id).limit(limit)
     with ledger.reading() as connection:
         return [DeadLetter(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - the public name of a mapping
 
@@ -51,14 +55,14 @@ def retry(ledger: Ledger, action_ids: Collection[str], now: datetime) -> int:
 
     A letter whose outcome was never known goes back to that, so that it is resolved before it is sent again.
     """
-    was_unknown = deliveries.c.reason.like("%Whether it arrived is unknown.")
+    was_unknown = singles.c.reason.like("%Whether it arrived is unknown.")
     return _change(
         ledger,
         action_ids,
         now,
         DEAD_LETTERS,
         state=sa.case((was_unknown, str(State.UNKNOWN)), else_=str(State.WAITING)),
-        given_up_at=deliveries.c.attempt_count,
+        given_up_at=singles.c.attempt_count,
         first_tried=None,
         tries=0,
         due=0.0,
@@ -68,7 +72,7 @@ def retry(ledger: Ledger, action_ids: Collection[str], now: datetime) -> int:
 
 def drop(ledger: Ledger, action_ids: Collection[str], now: datetime) -> int:
     """Never send these payloads again; how many there were."""
-    reason = sa.literal("Dropped by hand. ") + deliveries.c.reason
+    reason = sa.literal("Dropped by hand. ") + singles.c.reason
     return _change(ledger, action_ids, now, DEAD_LETTERS, state=State.DROPPED, reason=reason)
 
 
@@ -83,11 +87,17 @@ def forget(ledger: Ledger, customer_id: str, now: datetime) -> int:
 
 def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Sequence[str]], bool]) -> int:
     """The same for deliveries that `is_theirs` says yes to, by the customer and all texts that may name a person."""
-    known = deliveries.c
+    known = singles.c
     said = [known.payload, known.reason, known.vendor_reference, known.order_key]
     with ledger.transaction() as connection:
+        whole = [
+            row.batch_id
+            for row, actions in batches.found(connection, sa.true())
+            if any(is_theirs(each.customer_id, said) for each, said in _said_of(row, actions))
+        ]
+        batches.take_apart(connection, whole)
         words: dict[str, list[str]] = {}
-        for attempt in connection.execute(sa.select(attempts.c.action_id, attempts.c.reason)):
+        for attempt in connection.execute(sa.select(single_attempts.c.action_id, single_attempts.c.reason)):
             words.setdefault(attempt[0], []).append(attempt[1])
         ids = []
         for row in connection.execute(sa.select(known.action_id, known.customer_id, *said)):
@@ -95,9 +105,11 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
             if is_theirs(row[1], texts):
                 ids.append(row[0])
         some = {"ids": listed(ids)}
-        connection.execute(sa.update(attempts).where(one_of(attempts.c.action_id, "ids")).values(reason=ERASED), some)
+        connection.execute(
+            sa.update(single_attempts).where(one_of(single_attempts.c.action_id, "ids")).values(reason=ERASED), some
+        )
         erasing = (
-            sa.update(deliveries)
+            sa.update(singles)
             .where(one_of(known.action_id, "ids"))
             .values(
                 payload=NOTHING,
@@ -117,13 +129,20 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
     return len(ids)
 
 
+def _said_of(row: Any, actions: Sequence[Action]) -> Iterator[tuple[Action, list[str]]]:
+    """Each action of a request, with the texts about it that may name a person."""
+    names = orjson.loads(row.vendor_references) if row.vendor_references else [None] * len(actions)
+    for each, name in zip(actions, names, strict=True):
+        yield each, [text for text in (each.payload, row.reason, name) if text]
+
+
 def expire(ledger: Ledger, before: datetime, now: datetime) -> int:
     """Erase the payloads of what was settled before an instant; how many there were.
 
     Their hashes stay, so that a plan knows as well as before what was delivered and what has changed since. Dead
     letters that nobody decided on in all that time cannot be tried again without a payload: they are dropped.
     """
-    known = deliveries.c
+    known = singles.c
     is_old = (
         known.queued.is_(None)
         & known.lease.is_(None)
@@ -133,12 +152,13 @@ def expire(ledger: Ledger, before: datetime, now: datetime) -> int:
     )
     is_dead = known.state.in_(DEAD_LETTERS)
     with ledger.transaction() as connection:
-        letters = sa.update(deliveries).where(is_old, is_dead)
+        letters = sa.update(singles).where(is_old, is_dead)
         said = sa.literal("Nobody decided on it in time. ") + known.reason
         dropped = connection.execute(
             letters.values(payload=NOTHING, state=State.DROPPED, reason=said, updated_at=now)
         ).rowcount
-        settled = connection.execute(sa.update(deliveries).where(is_old).values(payload=NOTHING)).rowcount
+        settled = connection.execute(sa.update(singles).where(is_old).values(payload=NOTHING)).rowcount
+        settled += batches.erase_payloads(connection, before)
     if dropped + settled:
         ledger.compact()
     return dropped + settled
@@ -155,7 +175,7 @@ class Health:
 
 def health(ledger: Ledger, wall: float) -> Health:
     """The ledger's health at this moment of the machine's clock."""
-    known = deliveries.c
+    known = singles.c
     query = sa.select(
         sa.func.count().filter(known.state.in_(DEAD_LETTERS)),
         sa.func.count().filter(known.state.in_(OPEN_STATES)),
@@ -163,7 +183,11 @@ def health(ledger: Ledger, wall: float) -> Health:
     )
     with ledger.reading() as connection:
         row: Any = connection.execute(query).one()
-    return Health(row[0], row[1], max(wall - row[2], 0.0) if row[2] is not None else 0.0)
+        out: Any = connection.execute(
+            sa.select(sa.func.coalesce(sa.func.sum(requests.c.size), 0), sa.func.min(requests.c.tried_at)).where(IS_OUT)
+        ).one()
+    since = min((moment for moment in (row[2], out[1]) if moment is not None), default=wall)
+    return Health(row[0], row[1] + out[0], max(wall - since, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +222,7 @@ def alarms(tallies: Sequence[Tally], found: Health, thresholds: Thresholds) -> l
 def _change(
     ledger: Ledger, action_ids: Collection[str], now: datetime, states: Sequence[State], **values: object
 ) -> int:
-    some = one_of(deliveries.c.action_id, "ids") & deliveries.c.state.in_(states)
+    some = one_of(singles.c.action_id, "ids") & singles.c.state.in_(states)
     with ledger.transaction() as connection:
-        change = sa.update(deliveries).where(some).values(updated_at=now, **values)
+        change = sa.update(singles).where(some).values(updated_at=now, **values)
         return connection.execute(change, {"ids": listed(sorted(set(action_ids)))}).rowcount

@@ -87,7 +87,7 @@ def live(ledger_path: Path, url: str, wanted: Path, at: int | None) -> None:
     policies = {name: Policy(live=True, resends_changes=each.resends_changes) for name, each in served.items()}
     budget = Budget(300, Retry(base=0.01, cap=0.02, total_attempts=10_000))
     with prepare(Published.newest(wanted), ledger, policies, WIDE, served, run_time, AS_OF) as outlook:
-        work(outlook.plan_id, served, ledger, run_time, budget, fresh=outlook.fresh)
+        work(outlook.plan_id, served, ledger, run_time, budget, fresh=outlook.fresh, since=outlook.since)
     ledger.close()
 
 

@@ -220,7 +220,7 @@ def activate(
                 said = _counting(progress, sum(outlook.to_send.values()))
                 tallies = work(
                     outlook.plan_id, served, ledger, time, budget,
-                    on_progress=said, checks=checks, fresh=outlook.fresh,
+                    on_progress=said, checks=checks, fresh=outlook.fresh, since=outlook.since,
                 )  # fmt: skip
             sentences = alarms(tallies, health(ledger, clock_time.time()), thresholds())
     finally:

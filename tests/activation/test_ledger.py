@@ -131,8 +131,10 @@ def test_an_error_of_the_database_holds_no_payload(ledger: Ledger, action: Any) 
     private, answer = action(payload=f'{{"email":"{name}"}}'), Outcome.rejected(f"{name} is unknown")
     ledger.enqueue([private], AS_OF)
     with ledger.transaction() as connection:
-        connection.exec_driver_sql("drop table attempts")
-        connection.exec_driver_sql("create trigger no before update on deliveries begin select raise(abort, 'no'); end")
+        connection.exec_driver_sql("drop table single_attempts")
+        connection.exec_driver_sql(
+            "create trigger no before update on single_deliveries begin select raise(abort, 'no'); end"
+        )
     for broken in (
         lambda: ledger.enqueue([private], AS_OF),
         lambda: ledger.record([Result(private, answer)], AS_OF),

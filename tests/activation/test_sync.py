@@ -14,13 +14,14 @@ from activation.deliver import Budget, Checks, work
 from activation.desired import DesiredError, Published, Recheck, read_desired
 from activation.destinations import Basics
 from activation.errors import LimitedError
-from activation.ledger import Ledger
+from activation.ledger import Ledger, metadata
 from activation.pacing import Rate, Window
 from activation.plan import Policy
+from activation.step import Claimed, Step
 from activation.sync import Guards, PlanChangedError, look_ahead, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -88,8 +89,8 @@ def sync(site: Site, ledger: Ledger, time: Any, rng: Any) -> Any:
         checks, limit = how.pop("checks", None), how.pop("limit", None)
         served, budget = {"desk": desk}, Budget(600, limit=limit)
         with prepare(site.newest(), ledger, policies, guards or Guards(), served, time, AS_OF, **how) as outlook:
-            fresh = outlook.fresh
-            return outlook, work(outlook.plan_id, served, ledger, time, budget, rng=rng, checks=checks, fresh=fresh)
+            more = {"checks": checks, "fresh": outlook.fresh, "since": outlook.since}
+            return outlook, work(outlook.plan_id, served, ledger, time, budget, rng=rng, **more)
 
     return go
 
@@ -162,24 +163,34 @@ def test_the_ledger_holds_the_same_of_an_action_whichever_way_it_came_there(site
         with ledger.transaction() as connection:
             query = "select * from deliveries order by action_id"
             found = [dict(row._mapping) for row in connection.exec_driver_sql(query)]
-            connection.exec_driver_sql("delete from deliveries")
-        return [{name: value for name, value in row.items() if name != "seq"} for row in found]
+            for table in metadata.sorted_tables:
+                connection.execute(table.delete())
+        return [{name: str(value) for name, value in row.items()} for row in found]
 
-    def begun(actions: list[Action], *, is_new: bool) -> list[Any]:
-        with ledger.step("desk", "it's/1/1/0", "it's") as step:
-            claimed = step.unheard_of(actions) if is_new else step.claim(10, 1e9)
-            if is_new:
-                step.begin(claimed, AS_OF, 1e9)
-            step.intend([each.seq for each in claimed if not is_new], AS_OF, 1e9, {each.seq for each in claimed})
-        return rows()
+    def one_by_one(step: Step) -> None:
+        claimed = step.claim(10, 1e9)
+        step.intend([each.seq for each in claimed], AS_OF, 1e9, {each.seq for each in claimed})
+
+    def apart(step: Step) -> None:
+        (number,) = step.begin_whole([new], AS_OF, 1e9)
+        assert [each.seq > 0 for each in step.take_apart(number, new)] == [True, True]
 
     wanted = read_desired(site.link)
-    in_bulk = begun(wanted, is_new=True)
+    new = [Claimed(each, 0, is_unknown=False, is_wanted=True, tries=0, attempt_count=0, first_tried=None)
+           for each in wanted]  # fmt: skip
     ledger.enqueue(wanted, AS_OF, "it's", queue="it's/1")
     ledger.open_queue("it's/1", "it's")
-    one_by_one = begun(wanted, is_new=False)
-    assert len(in_bulk) == 2
-    assert in_bulk == one_by_one
+    ways: list[Callable[[Step], object]] = [
+        one_by_one, apart,
+        lambda step: step.begin(new, AS_OF, 1e9), lambda step: step.begin_whole([new], AS_OF, 1e9),
+    ]  # fmt: skip
+    found = []
+    for way in ways:
+        with ledger.step("desk", "it's/1/1/0", "it's") as step:
+            way(step)
+        found.append(rows())
+    assert len(found[0]) == 2
+    assert found == [found[0]] * len(ways)
     ledger.close()
 
 

@@ -16,7 +16,7 @@ from activation.ledger import Ledger, Result
 from activation.pacing import Rate, RunTime
 from activation.plan import Delivery, Verdict
 from activation.step import Arrived
-from activation.tables import is_gone, own_name
+from activation.workers import is_gone, own_name
 from benchmarks.vendors import AS_OF, actions_for
 
 if TYPE_CHECKING:
@@ -232,9 +232,10 @@ def test_each_row_of_a_request_keeps_what_the_vendor_calls_it(
     ledger.open_queue("plan", "plan")
     worker = own_name()
     with ledger.step("customerio", worker, "plan") as step:
-        seqs = {each.action.action_id: each.seq for each in step.claim(10, 1e12)}
-        mine = [seqs[action(number).action_id] for number in numbers]
-        step.intend(mine, AS_OF, 1e12, set(mine))
+        claimed = {each.action.action_id: each for each in step.claim(10, 1e12)}
+        mine = [claimed[action(number).action_id] for number in numbers]
+        seqs = [each.seq for each in mine]
+        step.intend(seqs, AS_OF, 1e12, set(seqs))
     with ledger.step("customerio", worker, "plan") as step:
         step.arrived([Arrived(mine[:2], references[:2], "", 200), Arrived(mine[2:], references[2:], "", 200)], AS_OF)
     with ledger.reading() as connection:

@@ -10,10 +10,11 @@ import pytest
 from harness import NOW, Ingest, conserved
 from ledgers import deliver
 
-from activation.actions import Outcome
-from activation.ledger import Ledger, Result, metadata
+from activation.actions import Action, Outcome
+from activation.ledger import Ledger, Result
+from activation.step import Arrived, Claimed
+from activation.workers import own_name
 from benchmarks.vendors import actions_for
-from ingest import contracts
 from lifecycle.errors import ConfigurationError
 from lifecycle.ledger import open_ledger
 from lifecycle.settings import Places
@@ -61,9 +62,35 @@ def test_a_ledger_that_cannot_be_read_fails_with_a_sentence(ingest: Ingest, data
     assert ingest("receipts").error == "The delivery ledger ledger.sqlite cannot be read (DatabaseError)."
 
 
-def test_the_contract_names_only_columns_that_the_ledger_has() -> None:
-    for name, contract in contracts.load("receipts").items():
-        assert set(contract.columns) <= set(metadata.tables[name].columns.keys())
+def sent_together(kept: Ledger, actions: list[Action]) -> None:
+    """These in one request, which the vendor has taken."""
+    items = [Claimed(each, 0, False, True, 0, 0, None) for each in actions]
+    names = [f"ref {each.action_id}" for each in actions]
+    with kept.step("make", own_name(), "plan") as step:
+        (number,) = step.begin_whole([items], NOW - dt.timedelta(minutes=2), 0.0)
+        step.arrived([Arrived(items, names, "", 202, number)], NOW - dt.timedelta(minutes=1))
+
+
+def test_what_the_ledger_keeps_together_is_read_one_by_one(ingest: Ingest, data_dir: Path) -> None:
+    kept, actions = Ledger(data_dir / "ledger.sqlite"), actions_for("make", range(1, 4))
+    sent_together(kept, actions[:2])
+    kept.enqueue(actions[2:], NOW - dt.timedelta(hours=1))
+    kept.close()
+    result = ingest("receipts")
+    assert conserved(result)
+    columns = "action_id, action, customer_id, payload_hash, state, vendor_reference, attempt_count, acknowledged_at"
+    at = NOW - dt.timedelta(minutes=1)
+    assert sorted(ingest.rows(f"select {columns} from raw_receipts.deliveries")) == sorted(
+        (
+            each.action_id, each.action, each.customer_id, each.payload_hash,
+            *(("planned", None, 0, None) if each is actions[2] else ("acknowledged", f"ref {each.action_id}", 1, at)),
+        )
+        for each in actions
+    )  # fmt: skip
+    assert sorted(ingest.rows("select attempt_id, action_id, outcome, status_code from raw_receipts.attempts")) == [
+        (f"{each.action_id}-1", each.action_id, "acknowledged", 202)
+        for each in sorted(actions[:2], key=lambda each: each.action_id)
+    ]
 
 
 def test_a_ledger_in_postgresql_is_read_like_the_file_and_its_password_is_nowhere(
@@ -73,8 +100,9 @@ def test_a_ledger_in_postgresql_is_read_like_the_file_and_its_password_is_nowher
         pytest.skip(postgres.WHY_NOT)
     with postgres.server() as url:
         kept = Ledger(url)
-        actions = actions_for("make", range(1, 4))
-        kept.enqueue(actions, NOW - dt.timedelta(hours=1))
+        actions = actions_for("make", range(1, 6))
+        sent_together(kept, actions[3:])
+        kept.enqueue(actions[:3], NOW - dt.timedelta(hours=1))
         kept.intend(actions[:2], NOW - dt.timedelta(minutes=2))
         kept.record([Result(actions[0], Outcome.acknowledged("queued", 200))], NOW - dt.timedelta(minutes=1))
         kept.close()
@@ -86,10 +114,13 @@ def test_a_ledger_in_postgresql_is_read_like_the_file_and_its_password_is_nowher
             actions[0].action_id: "acknowledged",
             actions[1].action_id: "sending",
             actions[2].action_id: "planned",
+            actions[3].action_id: "acknowledged",
+            actions[4].action_id: "acknowledged",
         }
-        assert ingest.rows("select action_id, outcome, status_code from raw_receipts.attempts") == [
-            (actions[0].action_id, "acknowledged", 200)
-        ]
+        assert sorted(ingest.rows("select action_id, outcome, status_code from raw_receipts.attempts")) == sorted(
+            (each.action_id, "acknowledged", status)
+            for each, status in zip((actions[0], *actions[3:]), (200, 202, 202), strict=True)
+        )
     failed = ingest("receipts")
     assert failed.error is not None
     assert failed.error.startswith("The delivery ledger postgresql at 127.0.0.1 cannot be read")
