@@ -175,19 +175,6 @@ class Store:
             ).fetchone()
         return _document(row) if row else None
 
-    def get_many(self, collection: str, document_ids: Iterable[str | int]) -> dict[str, dict[str, Any]]:
-        """The bodies of those of the documents that exist, by id."""
-        found = {}
-        wanted = [str(document_id) for document_id in document_ids]
-        with self._lock:
-            for start in range(0, len(wanted), 500):
-                part = wanted[start : start + 500]
-                marks = ", ".join("?" * len(part))
-                query = f"select id, body from documents where collection = ? and id in ({marks})"
-                for document_id, body in self._connection.execute(query, (collection, *part)):
-                    found[document_id] = orjson.loads(body)
-        return found
-
     def put(
         self,
         collection: str,

@@ -45,7 +45,6 @@ RESTRICTED_NAME = "restricted.duckdb"
 PERSONAL_SCHEMA = "pii"
 STORAGE_VERSION = "v1.0.0"
 STORAGE_NUMBER = 64  # how the file's header spells it
-SCHEMAS = ("marts", "activation")
 # what tells two runs over the same data apart, by design: they look at how often was loaded and published
 VOLATILE = frozenset({"publish_log", "gate_results", "quality_findings"})
 BUILDING = ".building-"

@@ -30,7 +30,6 @@ for _position, _behaviour in enumerate(BEHAVIOURS):
     _WEIGHTS[PRODUCTS.index(_behaviour.product), _position] = _behaviour.weight
 _CUMULATIVE = np.cumsum(_WEIGHTS / _WEIGHTS.sum(axis=1, keepdims=True), axis=1)
 _CHOICES = np.array([len(behaviour.properties) for behaviour in BEHAVIOURS])
-EXPORTED = next(i for i, behaviour in enumerate(BEHAVIOURS) if behaviour.event == "document_exported")
 
 
 def engagement(day: Day) -> Array:

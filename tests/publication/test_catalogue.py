@@ -44,6 +44,10 @@ def test_every_published_column_is_described_with_unit_definition_owner_and_clas
             missing.append(f"{where} config.meta.definition, the definition that its columns follow")
         if node.config.group not in owners:
             missing.append(f"{where} config.group, the team that answers for it")
+        if node.schema == "marts":
+            missing += [
+                f"{where} {name}: the column, which every mart has" for name in IN_EVERY_MART - set(node.columns)
+            ]
         for name, column in node.columns.items():
             if not column.description.strip():
                 missing.append(f"{where} {name}: description")
