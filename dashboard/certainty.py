@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboard import charts
 from dashboard.content import Column, Section, Table
-from dashboard.wording import count, plain, share
+from dashboard.wording import count, interval, plain, share
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -63,7 +63,7 @@ def identities_section(identities: list[Row], methods: list[Row]) -> Section:
             identities,
         ),
         ["customer_identities"],
-        charts.bars(rows, "share", width=charts.HALF - 60),
+        charts.bars(rows, highest=1),
         "The rest are anonymous visitors who never signed up.",
     )
 
@@ -83,8 +83,7 @@ def scores(published: Published) -> list[Section]:
                 "expected": row["predicted_rate"],
                 "is_weak": not row["is_predicted_within"],
                 "said": f"band {row['band']}: predicted {share(row['predicted_rate'])},"
-                f" observed {share(row['observed_rate'])}, 95% interval"
-                f" {share(row['observed_rate_low'])} to {share(row['observed_rate_high'])}",
+                f" observed {share(row['observed_rate'])}, {interval(row, 'observed_rate', 'share')}",
             }
             for row in bands
             if row["observed_rate"] is not None
@@ -105,8 +104,8 @@ def scores(published: Published) -> list[Section]:
                 ),
                 ["score_calibration"],
                 charts.intervals(drawn, "share") if drawn else None,
-                "Dots are what was observed after the months the score was learned on, strokes what was predicted; grey"
-                " where the prediction lies outside.",
+                "Dots are what was observed after the months the score was learned on, strokes what was predicted;"
+                " dotted with a hollow dot where the prediction lies outside.",
             )
         )
     return sections

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from dashboard.content import Column, Section, Table, Value
+from dashboard.wording import several
 
 if TYPE_CHECKING:
     from dashboard.content import Kind
@@ -19,18 +20,19 @@ RESTATED = """
 AS_OF = "select max(as_of) from {catalog}.marts.publish_log where outcome = 'published'"
 DEFINITIONS = "select max(definition_version) from {catalog}.marts.customer_lifecycle"
 CLOSED = " from {catalog}.marts.revenue_metrics where not is_open_month order by month desc limit 1"
+MRR = "MRR, USD"
 KEY_FIGURES: dict[str, tuple[Kind, str]] = {
     "customers": ("count", "select count(*) from {catalog}.marts.customer_lifecycle"),
     "paying customers": ("count", "select count(*) from {catalog}.marts.customer_lifecycle where mrr > 0"),
-    "MRR, USD": ("money", "select sum(mrr) from {catalog}.marts.customer_lifecycle"),
+    MRR: ("money", "select sum(mrr) from {catalog}.marts.customer_lifecycle"),
     "net retention, 12 months": ("share", "select nrr_12m" + CLOSED),
     "gross retention, 12 months": ("share", "select grr_12m" + CLOSED),
     "lifetime value, all channels, USD": (
-        "money",
+        "dollars",
         "select ltv from {catalog}.marts.channel_economics where channel = 'all'",
     ),
     "acquisition cost, all channels, USD": (
-        "money",
+        "dollars",
         "select cac from {catalog}.marts.channel_economics where channel = 'all'",
     ),
     "customers at risk": (
@@ -46,14 +48,7 @@ KEY_FIGURES: dict[str, tuple[Kind, str]] = {
 
 def section(published: Published) -> Section:
     """The figures that people quote, before and now."""
-    rows: list[Row] = []
-    for label, (kind, question) in KEY_FIGURES.items():
-        now = _first(published, question, "now")
-        before = _first(published, question, "previous") if published.has_previous else None
-        changed = None if before is None or now is None else now - before
-        rows.append(
-            {"figure": label, "before": Value(before, kind), "now": Value(now, kind), "change": Value(changed, kind)}
-        )
+    rows = _compared(published)
     return Section(
         "changes",
         "What changed since the last publication?",
@@ -70,6 +65,29 @@ def section(published: Published) -> Section:
         ["publish_log", "customer_lifecycle", "revenue_metrics", "channel_economics", "action_decisions"],
         is_list=True,
     )
+
+
+def in_short(published: Published) -> str:
+    """In a line: by how much MRR moved since the last publication, and how many other figures did."""
+    if not published.has_previous:
+        return "nothing to compare with: the only version that is kept"
+    rows = _compared(published)
+    moved = sum(1 for row in rows if row["change"].raw)
+    by = next(row["change"].raw for row in rows if row["figure"] == MRR)
+    since = Value(_first(published, AS_OF, "previous"), "instant").shown
+    return f"MRR {'unchanged' if not by else f'{by:+,.2f} USD'}, {moved} of {len(rows)} key figures moved since {since}"
+
+
+def _compared(published: Published) -> list[Row]:
+    rows: list[Row] = []
+    for label, (kind, question) in KEY_FIGURES.items():
+        now = _first(published, question, "now")
+        before = _first(published, question, "previous") if published.has_previous else None
+        changed = None if before is None or now is None else now - before
+        rows.append(
+            {"figure": label, "before": Value(before, kind), "now": Value(now, kind), "change": Value(changed, kind)}
+        )
+    return rows
 
 
 def _told(published: Published, rows: list[Row]) -> str:
@@ -102,7 +120,9 @@ def restated(published: Published) -> Section:
     return Section(
         "restated",
         "Which closed months were restated?",
-        f"The last {len(rows)} corrections of closed months." if rows else "No closed month has been restated.",
+        f"The last {several(len(rows), 'correction')} of closed months."
+        if rows
+        else "No closed month has been restated.",
         Table(
             [
                 Column("month", "Month", "date"),

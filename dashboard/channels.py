@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dashboard import charts
+from dashboard import charts, drawing
 from dashboard.content import Column, Section, Table
-from dashboard.wording import count, interval, plain, share, written
+from dashboard.wording import count, interval, plain, several, share, written
 
 if TYPE_CHECKING:
     from dashboard.content import Kind
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CHANNELS = "select * from marts.channel_economics order by channel = 'all' desc, ltv_cac desc nulls last, channel"
 PAYBACK = """
     select
-        cohort_month, strftime(cohort_month, '%b %y') as cohort, month_of_tenure, cohort_customers,
+        cohort_month, strftime(cohort_month, '%b %Y') as cohort, month_of_tenure, cohort_customers,
         cumulative_margin_per_customer, paid_back_share, is_complete
     from marts.payback_curves
     where channel = 'all' and cohort_month >= (select min(month) from marts.revenue_metrics)
@@ -27,63 +27,90 @@ CUT = Decimal(4)  # times the spend; what is far past its payback would flatten 
 
 def worth(channels: list[Row]) -> Section:
     """LTV beside CAC."""
-    known = [row for row in channels if row["ltv"] is not None]
-    columns = [
-        Column("channel", "Channel"),
-        Column("ltv", "LTV, USD", "money", is_estimate=True),
-        Column("cac", "CAC, USD", "money", is_estimate=True),
-        Column("ltv_pooled", "LTV pooled, USD", "money"),
-        Column("spend", "Spend, USD", "money"),
-        Column("new_customers", "New customers", "count"),
-        Column("reliability", "Reliability"),
-    ]
-    return Section(
+    return _section(
         "worth",
         "What is a customer worth and what did it cost, by the channel that brought it?",
-        _best(known, "ltv", "money", "is worth most"),
-        Table(columns, channels),
-        ["channel_economics"],
-        charts.intervals(
-            [
-                row
-                for channel in known
-                for name in ("ltv", "cac")
-                if channel[name] is not None
-                for row in _interval_rows([channel], name, "money", "USD")
-            ],
-            "money",
-            colours={"LTV": "var(--accent)", "CAC": "var(--loss-1)"},
-            logarithmic=True,
-        ),
-        "Bars are 95% intervals; grey ones rest on too little to decide by. Logarithmic scale.",
+        channels,
+        {"ltv": "var(--accent)", "cac": "var(--loss-1)"},
+        "dollars",
+        "is worth most",
+        [
+            Column("ltv", "LTV, USD", "dollars", is_estimate=True),
+            Column("cac", "CAC, USD", "dollars", is_estimate=True),
+            Column("ltv_pooled", "LTV pooled, USD", "dollars"),
+            Column("spend", "Spend, USD", "money"),
+            Column("new_customers", "New customers", "count"),
+        ],
+        f"{_assumed(channels)} Lines are 95% intervals; dotted with a hollow dot: too little to decide by."
+        " Logarithmic scale.",
     )
 
 
 def ratio(channels: list[Row]) -> Section:
     """LTV over CAC."""
-    known = [row for row in channels if row["ltv_cac"] is not None]
-    columns = [
-        Column("channel", "Channel"),
-        Column("ltv_cac", "LTV : CAC", "ratio", is_estimate=True),
-        Column("payback_months", "Payback, months", "days", is_estimate=True),
-        Column("cohort_weeks", "Weeks compared", "count"),
-        Column("reliability", "Reliability"),
-    ]
-    return Section(
+    return _section(
         "ratio",
         "How often does each channel earn its cost back?",
-        _best(known, "ltv_cac", "ratio", "returns most on what it costs"),
-        Table(columns, channels),
+        channels,
+        {"ltv_cac": "var(--accent)"},
+        "ratio",
+        "returns most on what it costs",
+        [
+            Column("ltv_cac", "LTV : CAC", "ratio", is_estimate=True),
+            Column("payback_months", "Payback, months", "days", is_estimate=True),
+            Column("cohort_weeks", "Weeks compared", "count"),
+        ],
+        "Left of the dashed line a channel costs more than it brings. Lines are 95% intervals, resampled by week;"
+        " dotted with a hollow dot: too little to decide by.",
+    )
+
+
+def _section(
+    anchor: str,
+    title: str,
+    channels: list[Row],
+    colours: dict[str, str],
+    kind: Kind,
+    verb: str,
+    columns: list[Column],
+    note: str,
+) -> Section:
+    """Estimates by channel, one a key of `colours`; the first decides which channels are shown and which is named."""
+    first = next(iter(colours))
+    known = [row for row in channels if row[first] is not None]
+    drawn = [_interval_row(row, name, kind) for row in known for name in colours if row[name] is not None]
+    return Section(
+        anchor,
+        title,
+        _best(known, first, kind, verb),
+        Table([Column("channel", "Channel"), *columns, Column("reliability", "Reliability")], channels),
         ["channel_economics"],
         charts.intervals(
-            _interval_rows(known, "ltv_cac", "ratio", "times"),
-            "ratio",
-            colours={"LTV:CAC": "var(--accent)"},
-            reference=1,
+            drawn,
+            kind,
+            colours={_symbol(name): colour for name, colour in colours.items()},
+            reference=1 if kind == "ratio" else None,  # what just earns its cost back
             logarithmic=True,
-        ),
-        "Left of the dashed line a channel costs more than it brings. Weeks are the unit of resampling.",
+        )
+        if drawn
+        else None,
+        note,
     )
+
+
+def _assumed(channels: list[Row]) -> str:
+    """What a lifetime value is of, for who reads the picture alone."""
+    everybody = next((row for row in channels if row["channel"] == "all" and row["ltv_horizon_months"]), None)
+    if everybody is None:
+        return ""
+    return (
+        f"LTV is the margin of {several(everybody['ltv_horizon_months'], 'month')}, discounted at"
+        f" {share(everybody['annual_discount_rate'])} a year; CAC is fully loaded."
+    )
+
+
+def _symbol(name: str) -> str:
+    return name.upper().replace("_", ":")
 
 
 def _best(rows: list[Row], name: str, kind: Kind, verb: str) -> str:
@@ -92,25 +119,26 @@ def _best(rows: list[Row], name: str, kind: Kind, verb: str) -> str:
     if not named:
         return "No channel has enough customers for an estimate to decide by yet."
     best = max(named, key=lambda row: (row[name], row["channel"]))
-    told = f"{written(best[name], kind)} {'USD' if kind == 'money' else 'times'} ({interval(best, name, kind)})"
+    told = f"{written(best[name], kind)} {_unit(kind)} ({interval(best, name, kind)})"
     return f"{plain(best['channel']).capitalize()} {verb} of those with enough to decide by: {told}."
 
 
-def _interval_rows(rows: list[Row], name: str, kind: Kind, unit: str) -> list[Row]:
-    return [
-        {
-            "label": "all channels" if row["channel"] == "all" else plain(row["channel"]),
-            "series": name.upper().replace("_", ":"),
-            "value": row[name],
-            "low": row[f"{name}_low"],
-            "high": row[f"{name}_high"],
-            "is_weak": not row["is_reliable"],
-            "said": f"{plain(row['channel'])}, {name.upper().replace('_', ':')}: {written(row[name], kind)} {unit},"
-            f" {interval(row, name, kind)},"
-            f" n = {count(row[f'{name}_n'])}",
-        }
-        for row in rows
-    ]
+def _interval_row(row: Row, name: str, kind: Kind) -> Row:
+    label = "all channels" if row["channel"] == "all" else plain(row["channel"])
+    return {
+        "label": label,
+        "series": _symbol(name),
+        "value": row[name],
+        "low": row[f"{name}_low"],
+        "high": row[f"{name}_high"],
+        "is_weak": not row["is_reliable"],
+        "said": f"{label}, {_symbol(name)}: {written(row[name], kind)} {_unit(kind)}, {interval(row, name, kind)},"
+        f" n = {count(row[f'{name}_n'])}" + ("" if row["is_reliable"] else ", too little to decide by"),
+    }
+
+
+def _unit(kind: Kind) -> str:
+    return "USD" if kind == "dollars" else "times"
 
 
 def payback(published: Published) -> Section:
@@ -137,7 +165,7 @@ def payback(published: Published) -> Section:
     return Section(
         "payback",
         "When has a month's spend come back?",
-        f"{paid} of {len(ends)} months of acquisition have already earned their whole spend back."
+        f"{paid} of {several(len(ends), 'month')} of acquisition have already earned their whole spend back."
         if ends
         else "No month of acquisition is over yet.",
         Table(
@@ -151,9 +179,7 @@ def payback(published: Published) -> Section:
             list(ends.values()),
         ),
         ["payback_curves"],
-        charts.curves(
-            rows, "months since acquisition", "share", reference=1, highest=float(CUT), width=charts.FULL - 40
-        )
+        charts.curves(rows, "months since acquisition", "share", reference=1, highest=float(CUT), width=drawing.FULL)
         if rows
         else None,
         f"One line per month of acquisition; the dashed line is the spend; cut at {CUT} times the spend.",

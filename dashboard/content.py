@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from dashboard.published import Row
 
-Kind = Literal["money", "count", "share", "ratio", "days", "date", "instant", "text"]
+# `dollars` is money that was estimated: cents of it would be a precision that nobody has. A `name` comes from outside
+# and is shown letter by letter; `text` is the project's own and its ids are shown as words.
+Kind = Literal["money", "dollars", "count", "share", "ratio", "days", "date", "instant", "name", "text"]
 
-DIGITS: dict[Kind, int] = {"money": 2, "count": 0, "share": 1, "ratio": 2, "days": 0}
+DIGITS: dict[Kind, int] = {"money": 2, "dollars": 0, "count": 0, "share": 1, "ratio": 2, "days": 0}
 MISSING = "\N{EN DASH}"
 
 
@@ -45,7 +47,9 @@ class Value:
         """The published value, every digit of it; empty if there is none."""
         if self.raw is None:
             return ""
-        if isinstance(self.raw, (date, datetime)):
+        if isinstance(self.raw, datetime):
+            return self.raw.replace(tzinfo=None).isoformat() + "Z"  # instants are UTC, whether they say so or not
+        if isinstance(self.raw, date):
             return self.raw.isoformat()
         return str(self.raw)
 
@@ -67,6 +71,8 @@ class Value:
     @property
     def words(self) -> str:
         """The value as text: ids of the playbook as words, everything else letter by letter."""
+        if self.kind == "name":
+            return self.shown
         parts = self.shown.split(", ")
         return self.shown.replace("_", " ") if all(part.isidentifier() for part in parts) else self.shown
 

@@ -100,7 +100,7 @@ def drawn(states: Sequence[State], ways: Sequence[Way], title: str) -> str:
     height = TOP + len(states) * (HEIGHT + GAP) - GAP + EDGE
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="0 0 {WIDTH} {height}" role="group"'
-        f' aria-label="{escape(title)}" style="max-width: {WIDTH}px" font-family="{escape(FONT)}">'
+        f' aria-label="{escape(title)}" style="--natural: {WIDTH}px" font-family="{escape(FONT)}">'
         f"{''.join(arrows)}{''.join(_box(row, state) for row, state in enumerate(states))}{''.join(numbers)}</svg>"
     )
 

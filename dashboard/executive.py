@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dashboard import channels, charts, revenue
 from dashboard.content import Column, Page, Section, Table, Tile, Value, estimate
-from dashboard.wording import money, share
+from dashboard.wording import dollars, money, several, share
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -21,7 +21,7 @@ LARGEST = """
 """
 RENEWALS = """
     select
-        strftime(renewal_on, '%b %y') as month_name,
+        strftime(renewal_on, '%b %Y') as month_name,
         min(renewal_on) as from_day,
         count(*) as customers,
         sum(mrr) as mrr,
@@ -57,12 +57,13 @@ def _revenue_tiles(months: list[Row], closed: list[Row]) -> list[Tile]:
     if not months:
         return [Tile("MRR, USD", Value(None, "money"), "", "nobody has paid yet")]
     now = months[-1]
-    tiles = [Tile("MRR, USD", Value(now["closing_mrr"], "money"), "", f"ARR {money(now['arr'])} USD")]
+    tiles = [Tile("MRR, USD", Value(now["closing_mrr"], "dollars"), "", _so_far(now))]
     if closed:
         last = closed[-1]
-        tiles.append(Tile("Net new MRR, USD", Value(last["net_new_mrr"], "money"), "", last["month_spoken"]))
+        when = f"{last['month_spoken']}, closed"
+        tiles.append(Tile("Net new MRR, USD", Value(last["net_new_mrr"], "dollars"), "", when))
         tiles += [
-            Tile(label, estimate(last, name, "share"), "", "12 months")
+            Tile(label, estimate(last, name, "share"), "", f"12 months to {last['month_name']}")
             if last[name] is not None
             else Tile(label, Value(None, "share"), "", "once there is a full year")
             for label, name in (("Net retention", "nrr_12m"), ("Gross retention", "grr_12m"))
@@ -75,14 +76,21 @@ def _channel_tiles(by_channel: list[Row]) -> list[Tile]:
     if everybody is None or everybody["ltv"] is None:
         return []
     return [
-        Tile("LTV, USD", estimate(everybody, "ltv", "money"), "", _horizon(everybody)),
-        Tile("CAC, USD", estimate(everybody, "cac", "money"), "", "fully loaded"),
+        Tile("LTV, USD", estimate(everybody, "ltv", "dollars"), "", _horizon(everybody)),
+        Tile("CAC, USD", estimate(everybody, "cac", "dollars"), "", "fully loaded"),
         Tile("Payback, months", estimate(everybody, "payback_months", "days"), "", "adjusted for who leaves"),
     ]
 
 
 def _horizon(row: Row) -> str:
-    return f"{row['ltv_horizon_months']} months, {share(row['ltv_extrapolated_share'])} of it extrapolated"
+    return f"{row['ltv_horizon_months']} months, {share(row['ltv_extrapolated_share'])} extrapolated"
+
+
+def _so_far(month: Row) -> str:
+    net = month["net_new_mrr"]
+    sign = "\N{MINUS SIGN}" if net < 0 else "+"
+    when = "so far in" if month["is_open_month"] else "in"
+    return f"{sign}{dollars(abs(net))} {when} {month['month_spoken']}; ARR {dollars(month['arr'])}"
 
 
 def _renewals(published: Published) -> Section:
@@ -105,7 +113,7 @@ def _renewals(published: Published) -> Section:
             rows,
         ),
         ["customer_lifecycle"],
-        charts.bars([_renewing(row) for row in rows], "money") if rows else None,
+        charts.bars([_renewing(row) for row in rows], unit="USD of MRR") if rows else None,
         is_list=True,
     )
 
@@ -115,9 +123,9 @@ def _renewing(row: Row) -> Row:
     return {
         "label": row["month_name"],
         "value": row["mrr"],
-        "shown": f"{row['customers']} customers",
+        "shown": several(row["customers"], "customer"),
         "colour": "var(--accent)",
-        "said": f"{row['month_name']}: {money(row['mrr'])} USD of {row['customers']} customers{danger}",
+        "said": f"{row['month_name']}: {money(row['mrr'])} USD of {several(row['customers'], 'customer')}{danger}",
     }
 
 
@@ -130,7 +138,7 @@ def _largest(published: Published) -> Section:
         f"{share(together)} of MRR." if rows else "Nobody pays yet.",
         Table(
             [
-                Column("customer", "Customer"),
+                Column("customer", "Customer", "name"),
                 Column("plan", "Plan"),
                 Column("mrr", "MRR, USD", "money"),
                 Column("share_of_mrr", "Of all", "share"),

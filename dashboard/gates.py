@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dashboard.content import Column, Section, Table
-from dashboard.wording import count, plain
+from dashboard.wording import count, plain, several
 
 if TYPE_CHECKING:
     from dashboard.published import Published
@@ -47,9 +47,9 @@ def sections(published: Published, run_id: str) -> list[Section]:
         Section(
             "checks",
             "What was checked before these numbers went out?",
-            f"{count(total)} checks; {count(unsettled)} did not simply pass."
+            f"{several(total, 'check')}; {count(unsettled)} did not simply pass."
             if noticed
-            else f"All {count(total)} checks passed.",
+            else f"Passed: {several(total, 'check')}, all there are.",
             Table(
                 [
                     Column("family", "Family"),
@@ -68,7 +68,7 @@ def sections(published: Published, run_id: str) -> list[Section]:
         Section(
             "noticed",
             "What did not simply pass, and who looks into it?",
-            f"{count(unsettled)} checks, for {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
+            f"{several(unsettled, 'check')}, for {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
             if noticed
             else "Nothing.",
             Table(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from dashboard import charts
+from dashboard import charts, drawing
 from dashboard.content import Column, Page, Section, Table, Tile, Value, estimate
-from dashboard.wording import count, days, money, plain, share
+from dashboard.wording import count, interval, money, plain, several, share
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
 
 COHORTS = """
-    select *, case cohort_kind when 'all' then 'all' else strftime(try_cast(cohort as date), '%b %y') end as cohort_name
+    select *, case cohort_kind when 'all' then 'all' else strftime(try_cast(cohort as date), '%b %Y') end as cohort_name
     from marts.cohort_retention where cohort_kind in ('all', 'month') order by cohort_kind, cohort, months_since
 """
 ARRIVAL = """
@@ -37,14 +37,16 @@ FUNNEL = """
     from counted order by taken
 """
 POWER = """
-    select active_days, units, unit_share, active_units, stickiness, power_unit_share
+    select
+        active_days, units, unit_share, active_units, stickiness, power_unit_share,
+        '28 days to ' || strftime(window_ends_on, '%d %b %Y') as window
     from marts.product_engagement
     where product = 'all' and unit = 'customer' and month = (select max(month) from marts.product_engagement)
     order by active_days
 """
 STICKINESS = """
     select distinct
-        month, strftime(month, '%b %y') as month_name, product, active_units, mean_daily_active_units, stickiness
+        month, strftime(month, '%b %Y') as month_name, product, active_units, mean_daily_active_units, stickiness
     from marts.product_engagement where unit = 'customer' order by month, product
 """
 COHORT_ACTIONS = """
@@ -80,13 +82,25 @@ def page(published: Published) -> Page:
     everybody = [row for row in stickiness if row["product"] == "all"]
     at_thirty = next((row for row in arrival if row["days_since_sign_up"] == 30), None)
     tiles = (
-        [Tile("Active customers", Value(power[0]["active_units"], "count"), "", "used a product in 28 days")]
+        [
+            Tile(
+                "Active customers",
+                Value(power[0]["active_units"], "count"),
+                "",
+                f"used a product in the {power[0]['window']}",
+            )
+        ]
         if power
         else []
     )
     if everybody:
         tiles.append(
-            Tile("Stickiness", Value(everybody[-1]["stickiness"], "share"), "", "daily over 28-day active customers")
+            Tile(
+                "Stickiness",
+                Value(everybody[-1]["stickiness"], "share"),
+                "",
+                "a mean day's over the 28 days' active customers",
+            )
         )
         tiles.append(
             Tile(
@@ -100,7 +114,9 @@ def page(published: Published) -> Page:
         tiles.append(
             Tile("First value in 30 days", estimate(at_thirty, "reached_share", "share"), "", "of who signed up")
         )
-        tiles.append(Tile("Median days to value", Value(at_thirty["median_days"], "days")))
+        tiles.append(
+            Tile("Median days to value", Value(at_thirty["median_days"], "days"), "", "from sign-up to first value")
+        )
     return Page(
         "growth",
         "Growth",
@@ -129,7 +145,7 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
             "shown": f"{row[name] * 100:.0f}",
             "said": f"{'everybody' if row['cohort'] == 'all' else 'won in ' + row['cohort_name']},"
             f" month {row['months_since']}: {share(row[name])} of {what} left,"
-            f" 95% interval {share(row[f'{name}_low'])} to {share(row[f'{name}_high'])}",
+            f" {interval(row, name, 'share')}",
         }
         for row in cohorts
         if row[name] is not None and row["months_since"] > 0
@@ -165,7 +181,7 @@ def _funnel(published: Published) -> Section:
             "value": row["customers"],
             "shown": f"{count(row['customers'])} · {share(row['of_sign_ups'])}",
             "colour": "var(--accent)",
-            "said": f"{row['step']}: {count(row['customers'])} customers, {share(row['of_sign_ups'])} of sign-ups",
+            "said": f"{row['step']}: {several(row['customers'], 'customer')}, {share(row['of_sign_ups'])} of sign-ups",
         }
         for row in steps
     ]
@@ -173,7 +189,7 @@ def _funnel(published: Published) -> Section:
     return Section(
         "funnel",
         "Where do new customers stop?",
-        f"Most are lost before “{worst['step']}”: {count(worst['lost_before'])} customers."
+        f"Most are lost before “{worst['step']}”: {several(worst['lost_before'], 'customer')}."
         if worst["lost_before"]
         else "Nobody is lost on the way yet.",
         Table(
@@ -185,7 +201,7 @@ def _funnel(published: Published) -> Section:
             steps,
         ),
         ["customer_lifecycle"],
-        charts.bars(rows, "count", unit="customers", width=charts.HALF - 90),
+        charts.bars(rows, unit="customers"),
         "Each step counts customers who took all the steps before it.",
     )
 
@@ -195,11 +211,13 @@ def _arrival(arrival: list[Row]) -> Section:
         {
             "x": row["days_since_sign_up"],
             "value": row["reached_share"],
+            "low": row["reached_share_low"],
+            "high": row["reached_share_high"],
             "series": "reached first value",
             "is_marked": True,
             "is_last": False,
             "said": f"day {row['days_since_sign_up']}: {share(row['reached_share'])} have reached first value,"
-            f" 95% interval {share(row['reached_share_low'])} to {share(row['reached_share_high'])}",
+            f" {interval(row, 'reached_share', 'share')}",
         }
         for row in arrival
     ]
@@ -207,7 +225,7 @@ def _arrival(arrival: list[Row]) -> Section:
     return Section(
         "time-to-value",
         "How soon do they get what they came for?",
-        f"Half have it after {days(half)} days." if half is not None else "Fewer than half have got there.",
+        f"Half have it after {several(half, 'day')}." if half is not None else "Fewer than half have got there.",
         Table(
             [
                 Column("days_since_sign_up", "Days since sign-up", "count"),
@@ -228,7 +246,7 @@ def _power(power: list[Row]) -> Section:
         {
             "x": row["active_days"],
             "value": row["units"],
-            "said": f"{row['active_days']} active days: {count(row['units'])} customers,"
+            "said": f"{several(row['active_days'], 'active day')}: {several(row['units'], 'customer')},"
             f" {share(row['unit_share'])} of the active",
         }
         for row in power
@@ -265,7 +283,7 @@ def _stickiness(rows: list[Row]) -> Section:
             "low": row["stickiness"],
             "high": row["stickiness"],
             "said": f"{row['product']}, {row['month_name']}: {share(row['stickiness'])} stickiness,"
-            f" {count(row['active_units'])} active customers",
+            f" {several(row['active_units'], 'active customer')}",
         }
         for row in rows
         if row["product"] in colours and row["stickiness"] is not None
@@ -289,7 +307,7 @@ def _stickiness(rows: list[Row]) -> Section:
             rows[::-1],
         ),
         ["product_engagement"],
-        charts.bands(drawn, "share", colours, width=charts.FULL - 40, is_from_zero=True) if drawn else None,
+        charts.bands(drawn, "share", colours, width=drawing.FULL, is_from_zero=True) if drawn else None,
         is_wide=True,
     )
 
@@ -304,7 +322,7 @@ def _shapes(published: Published) -> Section:
             "y": row["frequency"],
             "share": Decimal(row["customers"]) / most,
             "shown": count(row["customers"]),
-            "said": f"{row['frequency']} use, {row['duration']} visits: {count(row['customers'])} customers,"
+            "said": f"{row['frequency']} use, {row['duration']} visits: {several(row['customers'], 'customer')},"
             f" {money(row['mrr'])} USD of MRR",
         }
         for row in sorted(rows, key=lambda row: _rank(row["frequency"]))
@@ -348,7 +366,7 @@ def _actions(published: Published) -> Section:
             "share": Decimal(row["permitted"]) / most,
             "shown": f"{row['permitted']} / {row['decisions']}",
             "said": f"{plain(row['action'])}, {row['cohort']}: {row['permitted']} permitted of"
-            f" {row['decisions']} decisions",
+            f" {several(row['decisions'], 'decision')}",
         }
         for row in rows
         if row["action"] in drawn
@@ -371,7 +389,7 @@ def _actions(published: Published) -> Section:
             rows,
         ),
         ["action_decisions", "customer_lifecycle"],
-        charts.heat_map(cells, None, width=charts.FULL - 160, step=26) if cells else None,
+        charts.heat_map(cells, None, width=drawing.FULL, step=26) if cells else None,
         "Permitted / decided, by action and by how often the customer uses the products today."
         " Drawn are the actions that were permitted at all; the numbers have them all.",
         is_wide=True,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from dashboard import diagram
 from dashboard.content import Column, Section, Table
-from dashboard.wording import count, plain
+from dashboard.wording import count, plain, several
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -101,7 +101,7 @@ def _region(region: str, states: list[Row], ways: list[Row]) -> str:
                 plain(row["state"]),
                 row["owner"],
                 row["customers"],
-                f"{plain(row['state'])}, {row['owner']} answers for it: {count(row['customers'])} customers."
+                f"{plain(row['state'])}, {row['owner']} answers for it: {several(row['customers'], 'customer')}."
                 f" {row['meaning']}" + (f" Shown when: {plain(row['shown_when'])}." if row["shown_when"] else ""),
                 is_danger=row["is_danger"],
                 is_initial=row["is_initial"],
@@ -113,8 +113,8 @@ def _region(region: str, states: list[Row], ways: list[Row]) -> str:
                 places[row["from_state"]],
                 places[row["to_state"]],
                 row["moves"],
-                f"from {plain(row['from_state'])} to {plain(row['to_state'])}: {count(row['moves'])} moves of"
-                f" {count(row['customers'])} customers in 30 days"
+                f"from {plain(row['from_state'])} to {plain(row['to_state'])}: {several(row['moves'], 'move')} of"
+                f" {several(row['customers'], 'customer')} in 30 days"
                 + (f", because: {row['because']}" if row["because"] else ""),
             )
             for row in _worth_drawing([row for row in ways if row["region"] == region])

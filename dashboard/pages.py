@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboard import charts, executive, growth, success, trust
-from dashboard.content import Estimate
+from dashboard import drawing, executive, growth, standing, success, trust
+from dashboard.content import Estimate, Value
 from dashboard.published import opened
+from dashboard.wording import several
 
 if TYPE_CHECKING:
     from dashboard.content import Page, Section
     from dashboard.published import Published
 
 MAKERS = (executive.page, growth.page, success.page, trust.page)
-AS_OF = """
-    select as_of, data_through_at, published_at
-    from marts.publish_log where outcome = 'published' order by published_at desc limit 1
-"""
-STALE = "select source from marts.source_refresh where is_stale order by source"
 
 
 def write(pointer: Path, folder: Path) -> list[Path]:
@@ -59,19 +55,20 @@ def _rendered(page: Page, pages: list[Page], published: Published) -> str:
         page=page,
         pages=pages,
         version=published.version,
-        standing=published.row(AS_OF),
-        stale=[row["source"] for row in published.rows(STALE)],
+        standing=standing.read(published),
         style=_asset("page.css"),
         script=_asset("page.js"),
         picture=_picture,
         is_estimate=lambda cell: isinstance(cell, Estimate),
+        wrapped=Value,
+        several=several,
     )
 
 
 def _picture(section: Section) -> Markup:
     if section.chart is None:
         return Markup()
-    drawn = section.chart if isinstance(section.chart, str) else charts.drawn(section.chart, section.anchor)
+    drawn = section.chart if isinstance(section.chart, str) else drawing.drawn(section.chart, section.anchor)
     return Markup(drawn)  # noqa: S704 - every text in it is escaped by who drew it
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from dashboard import charts
 from dashboard.content import Column, Section, Table
-from dashboard.wording import money, share
+from dashboard.wording import interval, money, share
 
 if TYPE_CHECKING:
     from dashboard.published import Row
 
 MONTHS = """
-    select *, strftime(month, '%b %y') as month_name, strftime(month, '%B %Y') as month_spoken
+    select *, strftime(month, '%b %Y') as month_name, strftime(month, '%B %Y') as month_spoken
     from marts.revenue_metrics order by month
 """
 STEPS = ("new", "reactivation", "expansion", "contraction", "churn")
@@ -73,7 +73,7 @@ def retention(closed: list[Row]) -> Section:
             "low": row[f"{name}_12m_low"],
             "high": row[f"{name}_12m_high"],
             "said": f"{series}, {row['month_spoken']}: {share(row[f'{name}_12m'])},"
-            f" 95% interval {share(row[f'{name}_12m_low'])} to {share(row[f'{name}_12m_high'])}",
+            f" {interval(row, f'{name}_12m', 'share')}",
         }
         for row in closed
         if row["nrr_12m"] is not None
@@ -99,7 +99,7 @@ def retention(closed: list[Row]) -> Section:
         ),
         ["revenue_metrics"],
         charts.bands(rows, "share", {"net": "var(--accent)", "gross": "var(--loss-1)"}) if rows else None,
-        "Bands are 95% intervals over customers.",
+        "Bands are 95% intervals over customers. Months that are over; later corrections are on the trust page.",
     )
 
 

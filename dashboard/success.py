@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboard import charts, machine
+from dashboard import charts, drawing, machine, today
 from dashboard.content import Column, Page, Section, Table, Tile, Value, estimate
-from dashboard.wording import count, money, plain, share
+from dashboard.wording import count, money, named, plain, several, share
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -96,11 +96,13 @@ def page(published: Published) -> Page:
     load = published.row(LOAD)
     automation = published.rows(AUTOMATION)
     everything = [row for row in automation if row["period"] == "all"]
+    waiting = today.waiting(published)
     return Page(
         "success",
         "Customer success",
         "Where does every customer stand, who needs a person today, and what is the evidence?",
         [
+            today.tile(waiting),
             Tile(
                 "Customers at risk",
                 Value(_of(states, "at_risk", "customers"), "count"),
@@ -131,10 +133,11 @@ def page(published: Published) -> Page:
             Tile("Satisfied ratings", Value(load["csat"], "share"), "", "of rated tickets, 90 days"),
         ],
         [
-            _states(states),
-            _decided(published),
+            today.section(waiting),
             _at_risk(at_risk),
             _ready(ready),
+            _states(states),
+            _decided(published),
             machine.section(published),
             _flows(published),
             _hand_offs(published),
@@ -154,7 +157,7 @@ def _states(states: list[Row]) -> Section:
             "value": row["customers"],
             "shown": count(row["customers"]),
             "colour": "var(--accent)" if row["mrr"] else "var(--neutral)",
-            "said": f"{plain(row['state'])}, looked after by {row['owner']}: {count(row['customers'])} customers,"
+            "said": f"{plain(row['state'])}, looked after by {row['owner']}: {several(row['customers'], 'customer')},"
             f" {money(row['mrr'])} USD of MRR",
         }
         for row in states
@@ -176,7 +179,7 @@ def _states(states: list[Row]) -> Section:
             states,
         ),
         ["customer_lifecycle"],
-        charts.bars(rows, "count", unit="customers", width=charts.HALF - 60),
+        charts.bars(rows, unit="customers"),
         "Grey states bring no recurring revenue.",
     )
 
@@ -191,8 +194,8 @@ def _flows(published: Published) -> Section:
             "y": plain(row["from_state"]),
             "share": row["moves"] / most,
             "shown": str(row["moves"]),
-            "said": f"from {plain(row['from_state'])} to {plain(row['to_state'])}: {row['moves']} moves"
-            f" of {row['customers']} customers",
+            "said": f"from {plain(row['from_state'])} to {plain(row['to_state'])}: {several(row['moves'], 'move')}"
+            f" of {several(row['customers'], 'customer')}",
         }
         for row in sorted(flows, key=lambda row: row["from_position"])
     ]
@@ -213,7 +216,7 @@ def _flows(published: Published) -> Section:
             flows,
         ),
         ["lifecycle_state_history", "lifecycle_machine"],
-        charts.heat_map(cells, None, width=charts.FULL - 120, step=28) if cells else None,
+        charts.heat_map(cells, None, width=drawing.FULL, step=28) if cells else None,
         "Rows are the states left, columns the states entered, in the order of a life; the darker, the more moves.",
         is_wide=True,
     )
@@ -226,13 +229,13 @@ def _at_risk(rows: list[Row]) -> Section:
     return Section(
         "at-risk",
         "Who is about to leave?",
-        f"The {len(rows)} customers with the most revenue at stake: {money(total)} USD of MRR is expected to leave"
-        " within a month."
+        f"With the most revenue at stake: {several(len(rows), 'customer')}; {money(total)} USD of their MRR is expected"
+        " to leave within a month."
         if rows
         else "Nobody has a score yet: customers with a short history get none.",
         Table(
             [
-                Column("customer", "Customer"),
+                Column("customer", "Customer", "name"),
                 Column("state", "State"),
                 Column("mrr", "MRR, USD", "money"),
                 Column("churn_risk", "Risk of leaving", "share", is_estimate=True),
@@ -254,12 +257,13 @@ def _ready(rows: list[Row]) -> Section:
     return Section(
         "ready",
         "Who is ready to upgrade?",
-        f"The {len(rows)} readiest; the first is {rows[0]['customer']} with {share(rows[0]['upgrade_readiness'])}."
+        f"The {len(rows)} readiest; the first is {named(rows[0]['customer'])} with"
+        f" {share(rows[0]['upgrade_readiness'])}."
         if rows
         else "Nobody has a score yet: customers with a short history get none.",
         Table(
             [
-                Column("customer", "Customer"),
+                Column("customer", "Customer", "name"),
                 Column("plan", "Plan"),
                 Column("seats", "Seats", "count"),
                 Column("active_users_28d", "Active people", "count"),
@@ -284,7 +288,7 @@ def _decided(published: Published) -> Section:
             "value": row["decisions"],
             "shown": count(row["decisions"]),
             "colour": "var(--accent)" if row["outcome"] == "permitted" else "var(--neutral)",
-            "said": f"{plain(row['outcome'])}: {count(row['decisions'])} decisions",
+            "said": f"{plain(row['outcome'])}: {several(row['decisions'], 'decision')}",
         }
         for row in rows
     ]
@@ -294,7 +298,7 @@ def _decided(published: Published) -> Section:
         _told(rows),
         Table([Column("outcome", "Outcome"), Column("decisions", "Decisions", "count")], rows),
         ["action_decisions"],
-        charts.bars(drawn, "count", unit="decisions", width=charts.HALF - 60) if drawn else None,
+        charts.bars(drawn, unit="decisions") if drawn else None,
         "Only occurrences that can still be acted on; the first reason that holds one back is counted.",
     )
 
@@ -318,7 +322,7 @@ def _hand_offs(published: Published) -> Section:
     return Section(
         "hand-offs",
         "Are customers picked up when they change hands?",
-        f"{count(sum(row['hand_offs'] for row in rows))} hand-offs in 30 days,"
+        f"{several(sum(row['hand_offs'] for row in rows), 'hand-off')} in 30 days,"
         f" {count(late)} of them not picked up in time."
         if rows
         else "Nobody changed hands in 30 days.",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboard import charts
+from dashboard import charts, drawing
 from dashboard.content import Column, Section, Table, Value
-from dashboard.wording import count, plain
+from dashboard.wording import count, plain, several
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -45,7 +45,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
         Section(
             "validation",
             "For how long have these numbers agreed with the company's own reports?",
-            f"{enough} of {len(streaks)} metrics have agreed for as long as going live asks."
+            f"{enough} of {several(len(streaks), 'metric')} have agreed for as long as going live asks."
             if any(row["period"] for row in streaks)
             else "No report has been compared yet: `lifecycle go-live status` says what is missing.",
             Table(
@@ -64,7 +64,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
                 [{**row, **_in_unit(row, "unexplained", "tolerance"), "name": plain(row["name"])} for row in streaks],
             ),
             ["validation_streaks"],
-            charts.bars(_progress(streaks), "share", width=charts.FULL - 200, highest=1) if streaks else None,
+            charts.bars(_progress(streaks), width=drawing.FULL, highest=1) if streaks else None,
             "A period that did not agree when it was due stays one, also when the figure is mended afterwards: the"
             " count begins anew. One that agreed and moved after it was closed is restated, and breaks no row.",
             is_wide=True,
@@ -92,7 +92,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
         Section(
             "report-errors",
             "What did the company's own reports get wrong?",
-            f"{count(wrong)} mistakes were found in them." if wrong else "No mistake was found in them.",
+            f"Mistakes found in them: {count(wrong)}." if wrong else "No mistake was found in them.",
             Table(
                 [
                     Column("name", "Metric"),

@@ -21,9 +21,19 @@ def money(raw: Any) -> str:
     return written(raw, "money")
 
 
+def dollars(raw: Any) -> str:
+    """Estimated US dollars, whole, without the currency's name."""
+    return written(raw, "dollars")
+
+
 def count(raw: Any) -> str:
     """A whole number."""
     return written(raw, "count")
+
+
+def several(number: Any, one: str, many: str | None = None) -> str:
+    """A number with what is counted, in the singular where it is one: 1 customer, 2 customers."""
+    return f"{count(number)} {one if number == 1 else many or one + 's'}"
 
 
 def share(raw: Any) -> str:
@@ -37,8 +47,16 @@ def days(raw: Any) -> str:
 
 
 def interval(row: Row, name: str, kind: Kind) -> str:
-    """The 95% interval of an estimate."""
-    return f"95% interval {written(row[f'{name}_low'], kind)} to {written(row[f'{name}_high'], kind)}"
+    """The 95% interval of an estimate, or that there is none."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if low is None or high is None:
+        return "too little for an interval"
+    return f"95% interval {written(low, kind)} to {written(high, kind)}"
+
+
+def named(name: str) -> str:
+    """A name from outside within a sentence: it keeps its own direction of writing, and its digits stay as they are."""
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}"
 
 
 def plain(name: str) -> str:

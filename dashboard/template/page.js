@@ -1,41 +1,70 @@
 "use strict";
 (() => {
   const root = document.documentElement;
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-  // Numbers as the reader's locale writes them. The exact value stays in the attribute; Intl takes it as text, so that
-  // no digit is lost on the way through a float.
-  const spoken = new WeakMap();
+  // How the page is written is chosen at the top and goes along to the next page in its address.
+  const chosen = new URLSearchParams(location.search);
+  const links = all('a[href*=".html"]').map((link) => [link, ...link.getAttribute("href").split("#")]);
+  const settings = { numbers: "locale", digits: "digits", colours: "scheme" };
+
+  // Numbers as the reader's locale writes them, and dates unless it is an English one: the text around them is. The
+  // exact value stays in the attribute; Intl takes it as text, so that no digit is lost on the way through a float.
   const localised = /(?<![\w.,])\d{1,3}(?:,\d{3})+(?:\.\d+)?|(?<![\w.,:])\d+\.\d+/g;
-  const rewrite = (text, locale) => text.replace(localised, (found) => {
-    const digits = (found.split(".")[1] || "").length;
-    return new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(found.replaceAll(",", ""));
-  });
+  const decimals = (number) => (number.split(".")[1] || "").length;
+  const rewrite = (text, locale) => text.split(/(\u2068[^\u2069]*\u2069)/).map((part, place) => place % 2 ? part
+    : part.replace(localised, (found) => {
+      const digits = decimals(found);
+      return new Intl.NumberFormat(locale, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(found.replaceAll(",", ""));
+    })).join("");
+  // What a mart says in its own words, a cell of a table or a name, stays as it is.
   const originals = [];
-  const collect = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT, {
-    acceptNode: (node) => node.parentElement.closest("data, code, time, script, button") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT,
+  const collect = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT, {
+    acceptNode: (node) => node.parentElement.closest("data, code, time, script, button, select, bdi, tbody") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT,
   });
   while (collect.nextNode()) {
     if (/\d[.,]\d/.test(collect.currentNode.data)) originals.push([collect.currentNode, collect.currentNode.data]);
   }
-  for (const mark of document.querySelectorAll(".picture [aria-label]")) spoken.set(mark, mark.getAttribute("aria-label"));
+  const spoken = all(".picture [aria-label]").map((mark) => [mark, mark.getAttribute("aria-label")]);
+  const instants = all("time[datetime]").map((element) => [element, element.textContent]);
 
-  const write = (chosen) => {
-    const locale = chosen || navigator.languages || "en-US";
-    for (const element of document.querySelectorAll("data[data-kind]")) {
-      const digits = Number(element.dataset.digits);
-      const style = element.dataset.kind === "share" ? "percent" : "decimal";
-      const format = new Intl.NumberFormat(locale, { style, minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven" });
+  const write = () => {
+    const locale = chosen.get("numbers") || navigator.languages || "en-US";
+    for (const element of all("data[data-kind]")) {
+      const isShare = element.dataset.kind === "share";
+      const rounded = Number(element.dataset.digits);
+      const digits = chosen.get("digits") === "all" ? Math.max(rounded, decimals(element.value) - (isShare ? 2 : 0)) : rounded;
+      const style = isShare ? "percent" : "decimal";
+      const format = new Intl.NumberFormat(locale, { style, minimumFractionDigits: rounded, maximumFractionDigits: digits, roundingMode: "halfEven" });
       element.textContent = format.format(element.value);
     }
     for (const [node, text] of originals) node.data = rewrite(text, locale);
-    for (const mark of document.querySelectorAll(".picture [aria-label]")) mark.setAttribute("aria-label", rewrite(spoken.get(mark), locale));
+    for (const [mark, text] of spoken) mark.setAttribute("aria-label", rewrite(text, locale));
+    const day = { day: "2-digit", month: "short", year: "numeric", timeZone: "UTC" };
+    const minute = { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    for (const [element, text] of instants) {
+      const isInstant = element.dateTime.includes("T");
+      const format = new Intl.DateTimeFormat(locale, isInstant ? minute : day);
+      const isEnglish = format.resolvedOptions().locale.startsWith("en");
+      element.textContent = isEnglish ? text : format.format(new Date(element.dateTime)) + (isInstant ? " UTC" : "");
+    }
   };
-  document.getElementById("locale").addEventListener("change", (event) => write(event.target.value));
-  write("");
-
-  document.getElementById("scheme").addEventListener("change", (event) => {
-    if (event.target.value) root.dataset.scheme = event.target.value; else delete root.dataset.scheme;
-  });
+  const take = () => {
+    if (chosen.get("colours")) root.dataset.scheme = chosen.get("colours"); else delete root.dataset.scheme;
+    for (const [link, page, place] of links) {
+      link.setAttribute("href", page + (chosen.size ? `?${chosen}` : "") + (place ? `#${place}` : ""));
+    }
+    write();
+  };
+  for (const [name, id] of Object.entries(settings)) {
+    const select = document.getElementById(id);
+    if (all("option", select).some((option) => option.value === chosen.get(name))) select.value = chosen.get(name); else chosen.delete(name);
+    select.addEventListener("change", () => {
+      if (select.value) chosen.set(name, select.value); else chosen.delete(name);
+      take();
+    });
+  }
+  take();
 
   // A click on a heading sorts by it: by the exact value of a number, by text otherwise; what is unknown comes last.
   const key = (cell) => {
@@ -43,7 +72,7 @@
     if (exact) return exact.dateTime || (exact.value === "" ? null : Number(exact.value));
     return cell.querySelector(".missing") ? null : cell.textContent.trim();
   };
-  for (const heading of document.querySelectorAll("thead th")) {
+  for (const heading of all("thead th")) {
     heading.querySelector("button").addEventListener("click", () => {
       const body = heading.closest("table").tBodies[0];
       const down = heading.getAttribute("aria-sort") !== "descending" && heading.classList.contains("number")
@@ -59,28 +88,49 @@
     });
   }
 
-  // What a mark stands for, at the pointer. Screen readers read the same sentence from the mark itself.
+  // What a mark stands for, at the pointer, under a finger, or where the arrow keys are. Screen readers read the same
+  // sentence from the mark itself.
+  const MARKS = ".picture [role=graphics-symbol]:not([aria-roledescription=axis]):not([aria-roledescription=legend])";
   const said = document.getElementById("said");
-  const isMark = (element) => element.closest?.(".picture [role=graphics-symbol]:not([aria-roledescription=axis]):not([aria-roledescription=legend])");
-  document.addEventListener("pointermove", (event) => {
-    const mark = isMark(event.target);
+  const say = (mark, x, y) => {
+    for (const other of all(".picture .at")) if (other !== mark) other.classList.remove("at");
     said.hidden = !mark;
     if (!mark) return;
     said.textContent = mark.getAttribute("aria-label");
-    const left = Math.min(event.clientX + 14, window.innerWidth - said.offsetWidth - 8);
-    const top = event.clientY + 18 + said.offsetHeight > window.innerHeight ? event.clientY - said.offsetHeight - 10 : event.clientY + 18;
-    said.style.left = `${left}px`;
-    said.style.top = `${top}px`;
-  });
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") said.hidden = true; });
-  document.addEventListener("pointerdown", (event) => { if (!isMark(event.target)) said.hidden = true; });
+    const above = y + 18 + said.offsetHeight > window.innerHeight;
+    said.style.left = `${Math.max(8, Math.min(x + 14, window.innerWidth - said.offsetWidth - 8))}px`;
+    said.style.top = `${above ? y - said.offsetHeight - 10 : y + 18}px`;
+  };
+  const atPointer = (event) => say(event.target.closest?.(MARKS), event.clientX, event.clientY);
+  document.addEventListener("pointermove", atPointer);
+  document.addEventListener("pointerdown", atPointer);
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") say(null); });
+  for (const figure of all("figure")) {
+    const marks = all(MARKS, figure);
+    let place = -1;
+    const goTo = { ArrowRight: () => place + 1, ArrowDown: () => place + 1, ArrowLeft: () => place - 1, ArrowUp: () => place - 1, Home: () => 0, End: () => marks.length - 1 };
+    figure.addEventListener("keydown", (event) => {
+      if (!goTo[event.key] || !marks.length || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      place = Math.max(0, Math.min(goTo[event.key](), marks.length - 1));
+      const mark = marks[place];
+      mark.scrollIntoView({ block: "nearest", inline: "nearest" });
+      mark.classList.add("at");
+      const box = mark.getBoundingClientRect();
+      say(mark, Math.min(box.right, box.left + box.width / 2), box.bottom - 10);
+    });
+    figure.addEventListener("blur", () => { place = -1; say(null); });
+  }
 
   // A long list begins with its first ten rows, whatever it is sorted by; paper has them all.
-  for (const list of document.querySelectorAll("section > .scroll")) {
-    const rows = list.querySelectorAll("tbody tr").length;
+  for (const list of all("section > .scroll")) {
+    const rows = all("tbody tr", list).length;
     if (rows < 16) continue;
     const more = document.createElement("button");
-    const name = (isAll) => { more.textContent = isAll ? "Show the first 10" : `Show all ${rows}`; };
+    const name = (isAll) => {
+      more.textContent = isAll ? "Show the first 10" : `Show all ${rows}`;
+      more.setAttribute("aria-expanded", isAll);
+    };
     Object.assign(more, { type: "button", className: "more" });
     more.addEventListener("click", () => name(list.classList.toggle("all")));
     name(false);
@@ -88,21 +138,24 @@
     list.after(more);
   }
 
-  // What does not fit scrolls by the keyboard too; what fits is no stop on the way.
+  // What does not fit scrolls by the keyboard too, and is called by its caption; what fits is no stop on the way.
   const stops = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       const isCut = target.scrollWidth > target.clientWidth || target.scrollHeight > target.clientHeight;
       target.classList.toggle("cut", isCut);
-      if (isCut) target.tabIndex = 0;
-      else target.removeAttribute("tabindex");
+      if (!target.dataset.name) continue;
+      const named = { role: "region", "aria-labelledby": target.dataset.name, tabindex: 0 };
+      for (const [name, value] of Object.entries(named)) {
+        if (isCut) target.setAttribute(name, value); else target.removeAttribute(name);
+      }
     }
   });
-  for (const each of document.querySelectorAll(".scroll, figure")) stops.observe(each);
+  for (const each of all(".scroll, figure")) stops.observe(each);
 
   // Paper shows the numbers behind each picture, but not hundreds of rows; afterwards the page is as it was.
   let opened = [];
   window.addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not(.long):not([open])")];
+    opened = all("details:not(.long):not([open])");
     for (const each of opened) each.open = true;
   });
   window.addEventListener("afterprint", () => { for (const each of opened) each.open = false; });

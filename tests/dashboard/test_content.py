@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.charts import DARKEST
 from dashboard.content import DIGITS, Column, Value
 
+MARKS = ("gain-", "loss-", "series-", "neutral", "focus", "rule-strong")
 STYLE = Path(__file__).resolve().parents[2] / "dashboard" / "template" / "page.css"
 
 
@@ -36,10 +38,21 @@ def test_what_is_shown_is_the_exact_value_rounded_and_what_is_carried_is_exact(r
         (date(2026, 2, 1), "date", "01 Feb 2026"),
         (datetime(2026, 2, 1, 6, 5, tzinfo=UTC), "instant", "01 Feb 2026 06:05 UTC"),
         ("at_risk", "text", "at_risk"),
+        (Decimal("2810.53"), "dollars", "2,811"),
     ],
 )
 def test_a_value_is_written_as_its_kind(raw: object, kind: str, shown: str) -> None:
     assert Value(raw, kind).shown == shown
+
+
+def test_an_id_of_the_playbook_is_words_and_a_name_stays_as_somebody_wrote_it() -> None:
+    assert Value("at_risk", "text").words == "at risk"
+    assert Value("at_risk", "name").words == "at_risk"
+
+
+def test_an_instant_says_that_it_is_utc() -> None:
+    assert Value(datetime(2026, 2, 1, 6, 5), "instant").exact == "2026-02-01T06:05:00Z"  # noqa: DTZ001 - as marts do
+    assert Value(datetime(2026, 2, 1, 6, 5, tzinfo=UTC), "instant").exact == "2026-02-01T06:05:00Z"
 
 
 def test_an_estimate_brings_its_interval_along() -> None:
@@ -55,9 +68,11 @@ def test_text_stands_out_from_its_ground_in_light_and_dark() -> None:
         for ground in ("paper", "panel"):
             for text in ("ink", "soft", "accent"):
                 assert _contrast(palette[text], palette[ground]) >= 4.5, (text, ground)
-            for mark in ("gain-1", "gain-3", "loss-1", "series-1", "series-2", "series-3"):
+            for mark in (name for name in palette if name.startswith(MARKS)):
                 assert _contrast(palette[mark], palette[ground]) >= 3, (mark, ground)
-        assert _contrast(palette["on-accent"], palette["accent"]) >= 4.5
+        darkest = _mixed(palette["accent"], palette["panel"], DARKEST)
+        assert _contrast(palette["ink"], darkest) >= 4.5
+        assert _contrast(palette["ink"], palette["stale"]) >= 4.5
 
 
 def test_both_ways_to_dark_are_the_same() -> None:
@@ -69,6 +84,11 @@ def _palette(selector: str) -> dict[str, str]:
     block = text[text.index(selector) + len(selector) :]
     pairs = (part.split(":") for part in block[: block.index("}")].split(";") if ":" in part)
     return {name.strip().removeprefix("--"): value.strip() for name, value in pairs}
+
+
+def _mixed(over: str, ground: str, opacity: float) -> str:
+    parts = ((int(colour[at : at + 2], 16) for colour in (over, ground)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(top * opacity + below * (1 - opacity)):02x}" for top, below in parts)
 
 
 def _contrast(one: str, other: str) -> float:

@@ -8,7 +8,9 @@ import subprocess
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
+from html import escape as _escaped
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -16,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.job import Job
-from dashboard import pages
+from dashboard import pages, standing
 from dashboard.published import opened
 from lifecycle import cli
 
@@ -52,6 +54,7 @@ class Shown(HTMLParser):
     title: str = ""
     console: str = ""
     text: str = ""
+    links: set[str] = field(default_factory=set)
     _section: str = ""
     _within: str = ""
 
@@ -64,6 +67,8 @@ class Shown(HTMLParser):
         self.scripts += tag == "script"
         if tag == "section":
             self._section = found["id"] or ""
+        elif tag == "a":
+            self.links.add(found["href"] or "")
         elif tag == "tr":
             self.tables[self._section].append([])
         elif tag == "data":
@@ -87,6 +92,40 @@ class Shown(HTMLParser):
     def rows(self, section: str) -> list[list[Decimal]]:
         """The numbers of a section's table without its heading, exact."""
         return [[Decimal(exact) for exact in row] for row in self.tables[section][1:]]
+
+
+@dataclass
+class Structure(HTMLParser):
+    """What a screen reader goes by: headings, landmarks, names; `unnamed` is what it could not call anything."""
+
+    headings: list[int] = field(default_factory=list)
+    landmarks: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    unnamed: list[str] = field(default_factory=list)
+    _last: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag in {"h1", "h2", "h3", "h4"}:
+            self.headings.append(int(tag[1]))
+        if tag in {"header", "nav", "main", "footer"}:
+            self.landmarks.append(tag)
+        self.ids += [found["id"] or ""] if "id" in found else []
+        self.named |= {
+            each for key in ("aria-labelledby", "aria-describedby") for each in (found.get(key) or "").split()
+        }
+        is_named = bool(found.get("aria-labelledby") or found.get("aria-label"))
+        if (tag in {"nav", "section", "figure", "svg"} and not is_named) or (tag == "th" and "scope" not in found):
+            self.unnamed.append(tag)
+        if self._last == "table" and tag != "caption":
+            self.unnamed.append("table")
+        if found.get("role") == "graphics-symbol" and not (found.get("aria-label") or found.get("aria-hidden")):
+            self.unnamed.append("mark")
+        self._last = tag
 
 
 @pytest.fixture(scope="module")
@@ -306,12 +345,15 @@ def test_every_number_is_written_as_its_exact_value_rounded(shown: dict[str, Sho
 
 
 def test_numbers_are_written_as_the_reader_is_used_to(job: Job, shown: dict[str, Shown]) -> None:
-    german = _read(job.data_dir / "reports" / "executive.html", "--accept-lang=de-DE")
+    """In German and to the last digit: what is chosen stands in the page's address, and goes along to the next page."""
+    german = _read(job.data_dir / "reports" / "executive.html", "--accept-lang=de-DE", query="?digits=all")
     assert len(german.numbers) == len(shown["executive"].numbers)
-    for exact, kind, digits, text in german.numbers:
+    for exact, kind, _, text in german.numbers:
         plain = re.sub(r"[.\s%]", "", text).replace(",", ".")
-        assert Decimal(plain) == _rounded(exact, kind, digits), (exact, kind, text)
+        assert Decimal(plain) == Decimal(exact) * (100 if kind == "share" else 1), (exact, kind, text)
     assert any("," in text for _, _, _, text in german.numbers)
+    assert re.search(r"As of \d\d\. \w+\.? 20\d\d, \d\d:\d\d UTC", german.text)
+    assert "growth.html?digits=all" in german.links
 
 
 def test_a_page_needs_nothing_but_itself(job: Job, shown: dict[str, Shown]) -> None:
@@ -333,11 +375,32 @@ def test_names_from_outside_are_text_and_nothing_else(job: Job, tmp_path: Path) 
     shutil.copy(job.data_dir / "published" / "lifecycle.duckdb", version)
     with duckdb.connect(str(version / "lifecycle.duckdb")) as published:
         published.execute("update marts.customer_lifecycle set customer_name = ?", [HOSTILE])
+        published.execute(
+            "update marts.source_refresh set is_held_back = true, held_back_as_of = as_of, held_back_reason = ?",
+            [HOSTILE],
+        )
     pages.write(version / "lifecycle.duckdb", tmp_path / "reports")
     found = _read(tmp_path / "reports" / "success.html")
     assert found.title == "Customer success \N{MIDDLE DOT} customer lifecycle"
     assert found.scripts == 1
-    assert "taken" in (tmp_path / "reports" / "success.html").read_text(encoding="utf-8")
+    assert f"<bdi>{_as_text(HOSTILE)}" in (tmp_path / "reports" / "success.html").read_text(encoding="utf-8")
+    for name in NAMES:  # every reader is told that these are not the newest numbers, not only who looks for it
+        text = (tmp_path / "reports" / f"{name}.html").read_text(encoding="utf-8")
+        assert "Not the newest numbers." in text
+        assert f"was held back: {_as_text(HOSTILE)}" in text
+
+
+def test_a_page_can_be_found_one_s_way_in_without_seeing_it(job: Job) -> None:
+    for name in NAMES:
+        found = Structure()
+        found.feed((job.data_dir / "reports" / f"{name}.html").read_text(encoding="utf-8"))
+        assert found.headings[0] == 1
+        assert found.headings.count(1) == 1
+        assert all(later <= earlier + 1 for earlier, later in pairwise(found.headings))
+        assert len(found.ids) == len(set(found.ids))
+        assert not found.unnamed, name
+        assert found.named <= set(found.ids)
+        assert found.landmarks == ["header", "nav", "main", "nav", "footer"]
 
 
 def test_a_company_that_has_nobody_yet_has_pages_that_say_so(job: Job, tmp_path: Path) -> None:
@@ -351,7 +414,9 @@ def test_a_company_that_has_nobody_yet_has_pages_that_say_so(job: Job, tmp_path:
                 published.execute(f"delete from marts.{name}")
     with opened(pointer) as found:
         made = [make(found) for make in pages.MAKERS]
+        facts = standing.read(found).facts
     assert [page.name for page in made] == list(NAMES)
+    assert "not yet compared with the company's own reports" in [fact.text for fact in facts]
     for page in made:
         assert all(section.sentence and "None" not in section.sentence for section in page.sections)
     said = " ".join(section.sentence for page in made for section in page.sections)
@@ -366,12 +431,17 @@ def test_without_a_published_version_the_command_says_what_to_do(tmp_path: Path)
     assert "lifecycle run" in answer.stderr
 
 
+def _as_text(words: str) -> str:
+    """As the pages escape it."""
+    return _escaped(words, quote=False).replace("'", "&#39;").replace('"', "&#34;")
+
+
 def _rounded(exact: str, kind: str, digits: int) -> Decimal:
     number = Decimal(exact) * (100 if kind == "share" else 1)
     return number.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
 
 
-def _browser(path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+def _browser(path: Path, *flags: str, query: str = "") -> subprocess.CompletedProcess[str]:
     if BROWSER is None:
         pytest.skip("No Chromium is installed here, so the pages cannot be rendered.")
     profile = path.parent / "profile"
@@ -382,7 +452,7 @@ def _browser(path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
             *flags,
             f"--user-data-dir={profile}",
             "--dump-dom",
-            path.as_uri(),
+            path.as_uri() + query,
         ],
         capture_output=True,
         text=True,
@@ -391,8 +461,8 @@ def _browser(path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _read(path: Path, *flags: str) -> Shown:
-    done = _browser(path, *flags)
+def _read(path: Path, *flags: str, query: str = "") -> Shown:
+    done = _browser(path, *flags, query=query)
     found = Shown(console=done.stderr)
     found.feed(done.stdout)
     return found

@@ -1,0 +1,140 @@
+"""What all pictures share: their type, colours and axes, and how a Vega-Lite description becomes SVG in a page.
+
+Colours are the page's own custom properties, so that light, dark and print need one picture. A picture is as wide as
+its column (`HALF` or `FULL`), so that its type is as large as the text around it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import vl_convert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dashboard.content import Kind
+    from dashboard.published import Row
+
+VEGA_LITE = "6.1"
+HALF, FULL = 540, 1146  # CSS pixels of a picture in half and in whole width, axes and labels included
+# the type that measured the labels may be narrower than the reader's: what is left of them leaves room for the rest
+EDGES = {"left": 22.0, "top": 5.0, "bottom": 5.0}
+LETTER = 7.0  # CSS pixels that a letter of a label takes, at most
+AXIS_FORMATS: dict[Kind, str] = {
+    "money": "~s",
+    "dollars": "~s",
+    "count": ",d",
+    "share": ".0%",
+    "ratio": "~g",
+    "days": ",d",
+}
+
+
+def drawn(chart: alt.TopLevelMixin, anchor: str) -> str:
+    """The chart as SVG that scales with its column. Ids are made the section's own: a page holds many pictures."""
+    svg = vl_convert.vegalite_to_svg(themed(chart).to_dict(), vl_version=VEGA_LITE)
+    svg = re.sub(r'(id="|url\(#)(\w+)', rf"\1{anchor}-\2", svg)
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if found is None:
+        raise ValueError(f"The picture of {anchor} has no size.")
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="{found[0][9:-1]}" role="group"'
+    head += f' aria-labelledby="{anchor}-title"'
+    return re.sub(r"<svg [^>]*>", f'{head} style="--natural: {found[1]}px">', svg, count=1)
+
+
+def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """The page's type and colours on a chart, its width that of the column."""
+    font = "Inter, system-ui, 'Segoe UI', sans-serif"
+    axis = {
+        "domainColor": "var(--rule-strong)", "gridColor": "var(--rule)", "tickColor": "var(--rule-strong)",
+        "labelColor": "var(--soft)", "titleColor": "var(--soft)", "labelFont": font, "titleFont": font,
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelPadding": 6, "titlePadding": 10,
+    }  # fmt: skip
+    legend = {
+        "labelColor": "var(--ink)", "titleColor": "var(--soft)", "labelFont": font, "titleFont": font,
+        "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "orient": "top", "title": None,
+        "symbolType": "square", "symbolStrokeWidth": 0, "columnPadding": 14,
+    }  # fmt: skip
+    config: dict[str, Any] = {
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "background": "transparent",
+        "padding": {**EDGES, "right": 12},
+        "view": {"stroke": None},
+        "axis": axis,
+        "axisX": {"grid": False},
+        "axisY": {"domain": False, "ticks": False},
+        "legend": legend,
+        "text": {"font": font, "fontSize": 12, "color": "var(--ink)"},
+        "header": {"labelFont": font, "labelColor": "var(--ink)", "labelFontSize": 12, "title": None},
+    }
+    themed: alt.TopLevelMixin = chart.configure(**config)
+    return themed
+
+
+def room_for(labels: Iterable[str]) -> dict[str, float]:
+    """The padding of a picture that writes labels at the right end of its marks."""
+    return {**EDGES, "right": 16 + LETTER * max(map(len, labels), default=0)}
+
+
+def axis_of(kind: Kind, *, unit: str | None = None, is_across: bool = False) -> alt.Axis:
+    """An axis of numbers; its unit stands below it, or over its upper end. Shares carry theirs in every label."""
+    unit = unit or ("USD" if kind in {"money", "dollars"} else None)
+    if is_across:
+        return alt.Axis(format=AXIS_FORMATS[kind], tickCount=5, grid=True, title=unit)
+    return alt.Axis(
+        format=AXIS_FORMATS[kind], tickCount=6, title=unit,
+        titleAngle=0, titleAlign="right", titleBaseline="bottom", titleX=-6, titleY=-12,
+    )  # fmt: skip
+
+
+def above_zero(rows: Sequence[Row]) -> list[Row]:
+    """What a logarithmic axis can show: an interval that reaches down to zero or below goes on to the axis' end."""
+    known = [row for row in rows if row["value"] > 0]
+    lowest = min((end for row in known for end in (row["low"], row["value"]) if end and end > 0), default=None)
+    return [{**row, "low": None if row["low"] is None else max(row["low"], lowest)} for row in known]
+
+
+def decades(ends: Iterable[Any]) -> list[float]:
+    """1, 2 and 5 of each power of ten between the ends: what a logarithmic axis names."""
+    known = sorted(float(end) for end in ends if end)
+    if not known:
+        return []
+    powers = range(math.floor(math.log10(known[0])), math.ceil(math.log10(known[-1])) + 1)
+    return [step * 10.0**power for power in powers for step in (1, 2, 5) if known[0] <= step * 10.0**power <= known[-1]]
+
+
+def months(rows: Sequence[Row]) -> alt.X:
+    """Months in the rows' order: their names do not sort. The year stands below the month."""
+    return alt.X(
+        "month:O",
+        sort=list(dict.fromkeys(row["month"] for row in rows)),
+        title=None,
+        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelExpr="split(datum.label, ' ')"),
+    )
+
+
+def colour_scale(colours: dict[str, str]) -> alt.Scale:
+    """Each name its colour, in this order."""
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def data(rows: Iterable[Row]) -> alt.InlineData:
+    """The rows as Vega takes them. Decimals become floats, which only places the marks: what people read is text."""
+    return alt.InlineData(
+        values=[
+            {key: float(value) if isinstance(value, Decimal) else value for key, value in row.items()} for row in rows
+        ]
+    )
+
+
+def apart(values: Sequence[float], gap: float) -> list[float]:
+    """The values moved up as little as keeps each `gap` above the one below it, in the order given."""
+    moved, last = dict[int, float](), -math.inf
+    for place in sorted(range(len(values)), key=values.__getitem__):
+        last = moved[place] = max(values[place], last + gap)
+    return [moved[place] for place in range(len(values))]
