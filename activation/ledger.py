@@ -199,6 +199,13 @@ class Ledger:
             ).one()
         return max((moment for moment in moments if moment is not None), default=None)
 
+    def size(self) -> int:
+        """How many deliveries it has; none is ever taken out."""
+        whole = sa.select(sa.func.sum(requests.c.size)).where(requests.c.state != batches.APART)
+        with self.reading() as connection:
+            singly = connection.execute(sa.select(sa.func.count()).select_from(singles)).scalar()
+            return int(singly or 0) + int(connection.execute(whole).scalar() or 0)
+
     # The queue
 
     def enqueue(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import MissingDependencyException
 from dlt.common.storages.fsspec_filesystem import FileItemDict
 from dlt.sources.filesystem import filesystem
 
@@ -52,7 +54,7 @@ def listed(bucket_url: str, file_glob: str, partition_key: str) -> dict[dt.date,
     try:
         items = list(filesystem(bucket_url=bucket_url, file_glob=file_glob))
     except Exception as failure:  # noqa: BLE001 - every object store has its own errors
-        raise SourceError(f"The folder {bucket_url} cannot be listed ({type(failure).__name__}).") from None
+        raise SourceError(f"The folder {bucket_url} cannot be listed ({reason(failure)}).") from None
     if not items and not _exists(bucket_url):
         raise SourceError(f"The folder {bucket_url} does not exist.")
     for item in items:
@@ -66,6 +68,17 @@ def listed(bucket_url: str, file_glob: str, partition_key: str) -> dict[dt.date,
         fingerprint = f"{item['size_in_bytes']}:{item['modification_date'].timestamp():.6f}"
         found.setdefault(day, []).append(BucketFile(item["relative_path"], day, fingerprint, item))
     return {day: sorted(files, key=lambda file: file.path) for day, files in sorted(found.items())}
+
+
+def reason(failure: BaseException) -> str:
+    """Why, by the kind of what failed first: texts of object stores may hold keys."""
+    while failure.__cause__ is not None:
+        failure = failure.__cause__
+    if isinstance(failure, MissingDependencyException):
+        return f"its driver is not installed: pip install '{failure.dependencies[0]}'"
+    if isinstance(failure, ConfigFieldMissingException):
+        return "its key is missing: give it under [sources.filesystem.credentials] in .dlt/secrets.toml"
+    return type(failure).__name__
 
 
 def _exists(bucket_url: str) -> bool:

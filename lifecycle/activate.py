@@ -18,7 +18,7 @@ from activation.pacing import RunTime, Window
 from activation.sync import Guards, Outlook, prepare
 from activation.upkeep import Thresholds, alarms, health
 from ingest.setting import Setting, number, truth, whole
-from lifecycle import go_live, settings
+from lifecycle import delivered, go_live, settings
 from lifecycle.ledger import LEDGER_URL, open_ledger
 
 if TYPE_CHECKING:
@@ -198,10 +198,12 @@ def activate(
 
     Raises:
         activation.sync.PlanChangedError: if the plan is another one. Nothing was sent then.
+        CannotRunError: if the ledger lost deliveries. Nothing was sent then either.
     """
     time = RunTime(as_of)
     ledger = open_ledger(places)
     try:
+        delivered.require(places, ledger)
         with destinations(time) as served:
             healed = ledger.heal(time.now())
             if healed:
@@ -222,6 +224,7 @@ def activate(
                     outlook.plan_id, served, ledger, time, budget,
                     on_progress=said, checks=checks, fresh=outlook.fresh, since=outlook.since,
                 )  # fmt: skip
+            delivered.note(places, ledger)
             sentences = alarms(tallies, health(ledger, clock_time.time()), thresholds())
     finally:
         ledger.close()

@@ -42,7 +42,8 @@ def answering(*, as_json: bool) -> Iterator[Lines]:
         # a full disk, a file that is no database: the kind says it, the text of a database error may hold data
         where = _keep_traceback()
         detail = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        _fail(f"It could not go on: {detail}. Details are in {where}.", as_json=as_json)
+        looks = "" if isinstance(error, OSError) else " `lifecycle doctor` looks for what is damaged."
+        _fail(f"It could not go on: {detail}.{looks} Details are in {where}.", as_json=as_json)
 
 
 def say(value: Any, text: str, *, as_json: bool) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from activation.ledger import Ledger
 from ingest import given
 from ingest.setting import Setting
-from lifecycle.errors import ConfigurationError
+from lifecycle.errors import CannotRunError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,19 @@ def open_ledger(places: Places) -> Ledger:
 
     Raises:
         ConfigurationError: if the address is none, or the database's driver is not installed.
+        CannotRunError: if the file is damaged.
     """
     url = LEDGER_URL.find()
     if url is None:
-        return Ledger(places.ledger)
+        try:
+            return Ledger(places.ledger)
+        except DatabaseError as error:
+            if isinstance(error.orig, sqlite3.OperationalError):  # no room, no right: the file is not to blame
+                raise
+            raise CannotRunError(
+                f"The ledger {places.ledger} is damaged: restore it from the last backup. Without it, what was sent"
+                " would be sent again."
+            ) from None
     try:
         return Ledger(url)
     except ModuleNotFoundError as missing:

@@ -287,14 +287,19 @@ def warehouse(places: Places) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse for writing, alone.
 
     Raises:
-        CannotRunError: if another program has it open.
+        CannotRunError: if another program has it open, or it is damaged.
     """
     try:
         connection = duckdb.connect(str(places.warehouse), config={"memory_limit": MEMORY_LIMIT})
-    except duckdb.IOException:
+    except duckdb.IOException as error:
+        if "lock" in str(error).lower():
+            raise CannotRunError(
+                f"The warehouse {places.warehouse} is open in another program; close it there. People and tools read"
+                f" {places.published_file} instead."
+            ) from None
         raise CannotRunError(
-            f"The warehouse {places.warehouse} is open in another program; close it there. People and tools read"
-            f" {places.published_file} instead."
+            f"The warehouse {places.warehouse} is damaged: put back the copy that you keep, or move it away and"
+            " everything is read from the silos anew."
         ) from None
     with connection:
         yield connection

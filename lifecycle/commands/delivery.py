@@ -20,7 +20,7 @@ from activation.pacing import RunTime
 from activation.plan import Verdict
 from activation.sync import PlanChangedError, look_ahead
 from activation.transport import EMAIL
-from lifecycle import activate, alerts, run, settings
+from lifecycle import activate, alerts, delivered, run, settings
 from lifecycle.answering import Json, answering, console, say
 from lifecycle.errors import CannotRunError
 from lifecycle.ledger import open_ledger
@@ -59,6 +59,7 @@ def plan_command(
 
         ledger = open_ledger(places)
         try:
+            delivered.require(places, ledger)
             with activate.destinations(RunTime(as_of)) as served:
                 published = Published.newest(places.complete_file)
                 outlook = look_ahead(

@@ -11,7 +11,7 @@ from typing import Any
 import requests
 from dlt.sources.filesystem import filesystem
 
-from ingest import configuration
+from ingest import buckets, configuration
 from lifecycle import alerts, settings
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
 
@@ -146,13 +146,13 @@ def _skew(answer: requests.Response) -> float | None:
 
 def _buckets() -> list[Finding]:
     found = []
-    for source in ("product", "spend"):
+    for source in ("product", "spend", "reports"):
         url = str(configuration.resolve(source)["bucket_url"])
         setting = f"sources.{source}.bucket_url"
         try:
             first = next(iter(filesystem(bucket_url=url, file_glob="**/*=*/*")), None)
         except Exception as error:  # noqa: BLE001 - every object store has its own errors
-            said = f"The folder cannot be listed ({type(error).__name__})."
+            said = f"The folder cannot be listed ({buckets.reason(error)})."
             found.append(Finding("source", source, FAIL, said, f"See {setting} and the right to list it."))
             continue
         if first is None:

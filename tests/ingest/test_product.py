@@ -3,12 +3,19 @@ from __future__ import annotations
 import datetime as dt
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import silos
+from dlt.common.configuration.exceptions import ConfigFieldMissingException
+from dlt.common.exceptions import MissingDependencyException
 from harness import NOW, Ingest, conserved, naive
+
+from ingest import buckets
+from ingest.errors import SourceError
 
 DAY = silos.NOW.date()
 YESTERDAY = DAY - dt.timedelta(days=1)
@@ -140,6 +147,25 @@ def test_a_rewrite_with_the_same_size_is_noticed_by_its_time(ingest: Ingest, buc
 def test_an_old_newest_day_says_how_far_the_events_reach(ingest: Ingest, bucket: Path) -> None:
     silos.write_events(bucket, DAY - dt.timedelta(days=3), silos.event_rows(DAY, 1))
     assert ingest("product").data_through_at == dt.datetime.combine(DAY - dt.timedelta(days=2), dt.time.min)
+
+
+def test_an_object_store_that_cannot_be_asked_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Any = SimpleNamespace(__resolved_fields_set__=())
+    for cause, words in (
+        (MissingDependencyException("s3", ["dlt[s3]"]), r"its driver is not installed: pip install 'dlt\[s3\]'"),
+        (
+            ConfigFieldMissingException(asked, {}),
+            r"its key is missing: give it under \[sources.filesystem.credentials\]",
+        ),
+        (PermissionError("key AKIA123"), r"\(PermissionError\)"),
+    ):
+
+        def fails(*, cause: Exception = cause, **_: str) -> None:
+            raise RuntimeError("In processing pipe") from cause
+
+        monkeypatch.setattr(buckets, "filesystem", fails)
+        with pytest.raises(SourceError, match=f"s3://b cannot be listed .*{words}"):
+            buckets.listed("s3://b", "**", "received_date")
 
 
 def test_a_bucket_that_is_not_there_covers_nothing(ingest: Ingest, bucket: Path) -> None:

@@ -145,6 +145,24 @@ def test_what_is_damaged_is_named_with_what_to_do(places: Places) -> None:
     assert "Deliver nothing" in ledger.remedy
 
 
+def test_a_pointer_that_leads_nowhere_and_torn_files_are_said(places: Places, fill: Any, progress: Any) -> None:
+    fill()
+    versions = []
+    for run_id in ("20261101T060000Z-aaaa", "20261101T060000Z-bbbb"):
+        with duckdb.connect(str(places.warehouse)) as connection:
+            versions.append(publish.publish(connection, "warehouse", places, run_id, progress).name)
+    first, second = versions
+    file = (places.published / "customer_lifecycle.parquet").resolve()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert [each.subject for each in stores.published(places) if each.state == FAIL] == ["files"]
+    file.write_bytes(whole)
+    assert states(stores.published(places)) == [OK]
+    (places.published / "versions" / second).rename(places.data_dir / "lost")
+    (finding,) = stores.published(places)
+    assert (finding.state, f"ln -sfn versions/{first}" in finding.remedy) == (FAIL, True)
+
+
 def test_a_log_beside_the_warehouse_and_a_missing_table_are_said(places: Places) -> None:
     with duckdb.connect(str(places.warehouse)) as connection:
         connection.execute("create table a as select 1")

@@ -305,6 +305,12 @@ def test_a_plan_leaves_everything_as_it_is(places: Places, progress: Any, monkey
     assert run.held_back(places) == [("celebrate", "no consent", 1)]
 
 
+def test_a_warehouse_that_is_damaged_is_not_called_open_elsewhere(places: Places) -> None:
+    places.warehouse.write_bytes(b"half of a file" * 1000)
+    with pytest.raises(CannotRunError, match="is damaged: put back the copy"), run.warehouse(places):
+        pass
+
+
 def test_a_warehouse_that_is_open_elsewhere_is_said(places: Places) -> None:
     script = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     other = subprocess.Popen(
