@@ -27,7 +27,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.figures import Figure, main
-from benchmarks.job import PROJECT_DIR, Job, build_models
+from benchmarks.job import PROJECT_DIR, Job, build_models, company_after_a_run
 from sandbox.generate import generate
 from sandbox.world.parameters import EdgeCases, WorldParameters
 
@@ -175,15 +175,9 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
         figures += score(arguments.data_dir / "published" / "lifecycle.duckdb", arguments.data_dir)
         figures += _renamed(arguments.data_dir)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            job = Job(Path(folder), ("--customers", str(arguments.customers)))
-            try:
-                job.up()
-                job.ask("run")
-                figures += score(job.data_dir / "published" / "lifecycle.duckdb", job.data_dir)
-                figures += _renamed(job.data_dir)
-            finally:
-                job.down()
+        with company_after_a_run("--customers", str(arguments.customers)) as job:
+            figures += score(job.data_dir / "published" / "lifecycle.duckdb", job.data_dir)
+            figures += _renamed(job.data_dir)
     for times in arguments.times:
         figures += _dirtier(times)
     return figures
@@ -195,11 +189,8 @@ def _dirtier(times: float) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         job = Job(Path(folder))
         generate(job.data_dir, WorldParameters(customers=SWEPT_CUSTOMERS, events_per_day=500, edge_cases=cases))
-        try:
-            job.up()
+        with job.serving():
             job.ask("ingest")
-        finally:
-            job.down()
         build_models(job.data_dir / "warehouse.duckdb", *MODELS)
         return score(job.data_dir / "warehouse.duckdb", job.data_dir, f"edge cases x {times:g}, ")
 

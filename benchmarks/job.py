@@ -10,6 +10,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +112,24 @@ class Job:
         """Stop the sandbox."""
         self.call("sandbox", "down")
 
+    @contextmanager
+    def serving(self) -> Iterator[Job]:
+        """This job with its sandbox up, which is stopped behind the block."""
+        try:
+            self.up()
+            yield self
+        finally:
+            self.down()
+
     def discard(self) -> None:
         """Stop the sandbox and remove everything this job made."""
         self.down()
         shutil.rmtree(self.data_dir, ignore_errors=True)
+
+
+@contextmanager
+def company_after_a_run(*world: str) -> Iterator[Job]:
+    """A simulated company in a folder of its own, served and run once; nothing of it is left behind the block."""
+    with tempfile.TemporaryDirectory() as folder, Job(Path(folder), world).serving() as job:
+        job.ask("run")
+        yield job

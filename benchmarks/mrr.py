@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.figures import Figure, main
-from benchmarks.job import PROJECT_DIR, Job
+from benchmarks.job import PROJECT_DIR, Job, company_after_a_run
 from benchmarks.vendor_mrr import Subscription, closing_mrr
 from benchmarks.vendor_stripe import Object, fetch
 
@@ -70,20 +69,10 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     if arguments.data_dir and arguments.url:
         return compare(arguments.data_dir, arguments.url)
     if arguments.data_dir:
-        job = Job(arguments.data_dir.resolve())
-        try:
-            job.up()
+        with Job(arguments.data_dir.resolve()).serving() as job:
             return compare(job.data_dir, job.url)
-        finally:
-            job.down()
-    with tempfile.TemporaryDirectory() as folder:
-        job = Job(Path(folder), ("--customers", str(arguments.customers), "--months", "18"))
-        try:
-            job.up()
-            job.ask("run")
-            return compare(job.data_dir, job.url)
-        finally:
-            job.down()
+    with company_after_a_run("--customers", str(arguments.customers), "--months", "18") as job:
+        return compare(job.data_dir, job.url)
 
 
 @dataclass(frozen=True, slots=True)

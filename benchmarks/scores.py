@@ -33,7 +33,7 @@ import duckdb
 import numpy as np
 
 from benchmarks.figures import Figure, main
-from benchmarks.job import PROJECT_DIR, Job, build_models
+from benchmarks.job import PROJECT_DIR, Job, build_models, company_after_a_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,14 +168,8 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
     if arguments.data_dir:
         figures += _scores(arguments.data_dir / "published" / "lifecycle.duckdb", arguments.data_dir)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            job = Job(Path(folder), ("--customers", str(arguments.customers)))
-            try:
-                job.up()
-                job.ask("run")
-                figures += _scores(job.data_dir / "published" / "lifecycle.duckdb", job.data_dir)
-            finally:
-                job.down()
+        with company_after_a_run("--customers", str(arguments.customers)) as job:
+            figures += _scores(job.data_dir / "published" / "lifecycle.duckdb", job.data_dir)
     for seed in arguments.seeds:
         figures += _elsewhere(seed, arguments.customers)
     return [*figures, *_retention_coverage(np.random.default_rng(11))]
@@ -185,11 +179,8 @@ def _elsewhere(seed: int, customers: int) -> list[Figure]:
     """The scores of a company that was made from another seed; only the models they need are built."""
     with tempfile.TemporaryDirectory() as folder:
         job = Job(Path(folder), ("--customers", str(customers), "--seed", str(seed)))
-        try:
-            job.up()
+        with job.serving():
             job.ask("ingest")
-        finally:
-            job.down()
         warehouse = job.data_dir / "warehouse.duckdb"
         build_models(warehouse, "+score_performance", "+score_calibration", "+customer_scores", "+customer_identities")
         return [
