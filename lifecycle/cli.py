@@ -81,7 +81,7 @@ COMMANDS = {
         "Write dbt's documentation (models, columns, lineage, exposures) as one page.",
     ),
     "backtest": (
-        "lifecycle.backtest:backtest_command",
+        "lifecycle.commands.backtest:backtest_command",
         "Say what a signal or an action would have done over the last N days, before enabling it.",
     ),
     "forget": (
