@@ -128,10 +128,12 @@ import duckdb, select, sys
 query = "select count(*), sum(mrr) from marts.customer_lifecycle"
 held = duckdb.connect(sys.argv[1], read_only=True)
 first = held.execute(query).fetchall()
+print("It is open.", flush=True)
 reads = 0
 while not select.select([sys.stdin], [], [], 0.05)[0]:
     assert held.execute(query).fetchall() == first, "what is open does not change"
     reads += 1
+assert held.execute(query).fetchall() == first, "nor after the run"
 print(reads)
 """
 
@@ -142,18 +144,20 @@ def test_the_next_run_is_whole_again_beside_readers_and_loads_only_what_is_new(t
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, published], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     )
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "It is open.\n"
     first = job.start("run")
     assert first.stderr is not None
     first.stderr.readline()  # it has begun to speak, so it holds the lock
     second = job.call("run")
     _, errors = first.communicate()
-    reads, trouble = reader.communicate(timeout=60)
+    reads, trouble = reader.communicate()
 
     assert first.returncode == 0, errors
     assert second.returncode == 2, "a second run beside a running one does not work on"
     assert str(first.pid) in second.stderr, "it says which one is running"
     assert reader.returncode == 0, trouble
-    assert int(reads) > 100
+    assert int(reads) > 1
     assert staleness(job) == dict.fromkeys(SILOS, False)
 
     with duckdb.connect(str(job.data_dir / "warehouse.duckdb"), read_only=True) as warehouse:
