@@ -25,7 +25,7 @@ def _is_database(value: str) -> str:
     return "" if is_one else "is no database address such as postgresql://user:password@host:5432/name"
 
 
-LEDGER_URL = Setting(given.LEDGER_URL, is_secret=True, check=_is_database)
+LEDGER_URL = Setting(given.LEDGER_URL, is_secret=True, check=_is_database, may_be_empty=True)
 
 
 def open_ledger(places: Places) -> Ledger:

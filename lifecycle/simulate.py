@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest import extract, forked
+from ingest import extract, forked, given
 from lifecycle import clock, dbt, go_live, run, settings
 from lifecycle.answering import Json, answering, console
 from lifecycle.errors import CannotRunError
@@ -179,10 +179,11 @@ def _apart(
         if kept is not None:
             target.write_bytes(kept)
     port = environment.free_port()
-    ours = {**environment.moved(folder, port), **UNHURRIED, "SANDBOX__URL": f"http://127.0.0.1:{port}"}
+    ours = {**environment.moved(folder, port), **UNHURRIED}
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:
+        _require(ours)
         if parameters is not None:
             with progress.step("generate the simulated company"):
                 generate.generate(folder, _planted(parameters, planted) if planted else parameters)
@@ -196,6 +197,20 @@ def _apart(
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _require(ours: dict[str, str]) -> None:
+    """Go on only if these are the settings in force: a container's secrets and a vault come before the environment.
+
+    Raises:
+        CannotRunError: if another value is in force, which a real account's would be.
+    """
+    for name, value in ours.items():
+        if str(given.find(name.lower().replace("__", "."), is_secret=True) or "") != value:
+            raise CannotRunError(
+                f"{name} is given by a file in /run/secrets or by a vault, which come before what a simulation sets:"
+                " simulate where no real account's secrets are."
+            )
 
 
 def _planted(parameters: WorldParameters, days: tuple[int, int]) -> WorldParameters:

@@ -9,8 +9,9 @@ import pytest
 from activation.transport import is_loopback
 from ingest import configuration
 from ingest.setting import Setting
-from lifecycle import settings
+from lifecycle import known, ledger, settings
 from lifecycle.settings import ConfigurationError
+from sandbox import environment
 
 GIVEN = {
     "LIFECYCLE__CLOCK": "system",
@@ -102,6 +103,29 @@ def test_a_place_one_cannot_write_to_is_said(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("LIFECYCLE__DATA_DIR", str(blocked / "data"))
     with pytest.raises(ConfigurationError, match="is no directory one can write to"):
         settings.places()
+
+
+def test_the_settings_of_a_sandbox_of_its_own_lead_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = {
+        "ACTIVATION__LEDGER_URL": "postgresql://ops@db.acme.example/ledger",
+        "ALERTS__HEARTBEAT_URL": "https://beat.acme.example/1",
+        "ALERTS__URLS": "slack://acme",
+        "ACTIVATION__ZENDESK__MODE": "shadow",
+    }
+    for name, value in real.items():
+        monkeypatch.setenv(name, value)
+    given = environment.moved(tmp_path, 1234)
+    assert (GIVEN.keys() | real.keys()) - given.keys() == set()
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+        assert "://" not in value or "://127.0.0.1:1234" in value, name
+    settings.check_all()
+    assert ledger.LEDGER_URL.find() is settings.HEARTBEAT.find() is None
+    assert {policy.live for policy in settings.policies().values()} == {True}
+    leading = [each.variable for each in known.every() if each.name.endswith("_url")]
+    assert set(leading) <= given.keys(), "whatever leads anywhere is among them"
 
 
 def test_the_committed_files_give_every_setting_for_the_sandbox_and_nothing_else() -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from ingest import given
 from lifecycle import cli, clock, go_live, run, settings, simulate
 from lifecycle.go_live.record import Standing
 from lifecycle.progress import Lines
@@ -121,6 +122,20 @@ def test_a_new_simulation_lives_in_a_company_of_its_own(
     assert os.environ["LIFECYCLE__DATA_DIR"] == str(tmp_path), "the settings are what they were"
     assert (folder / "dbt" / simulate.PARSED).read_text() == "what dbt has read"
     assert not (folder / simulate.DAYS).exists(), "the days of the last simulation are not its own"
+
+
+def test_no_simulation_is_led_to_a_real_account(
+    company: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A secret that a container was given as a file comes before the environment."""
+    (tmp_path / "activation--make--webhook-url").write_text("https://hook.eu1.make.example/real")
+    monkeypatch.setattr(given, "MOUNTED_SECRETS", tmp_path)
+    monkeypatch.setattr(generate, "generate", lambda *_: pytest.fail("It began."))
+    monkeypatch.setenv("LIFECYCLE__DATA_DIR", str(tmp_path))
+    answer = CliRunner().invoke(cli.app, ["simulate", "--days", "1"])
+    assert answer.exit_code == 2
+    assert "ACTIVATION__MAKE__WEBHOOK_URL is given by a file in /run/secrets" in " ".join(answer.output.split())
+    assert company["runs"] == []
 
 
 def test_there_has_to_be_a_simulation_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
