@@ -102,9 +102,11 @@ def _destinations() -> list[Call]:
 
 def _answer(call: Call) -> tuple[Finding, float | None]:
     try:
-        answer = requests.get(
-            call.url, auth=call.auth, headers=dict(call.headers), timeout=SECONDS, allow_redirects=False
-        )
+        with requests.Session() as session:
+            session.trust_env = False  # runs ask no proxy and no .netrc of the machine either
+            answer = session.get(
+                call.url, auth=call.auth, headers=dict(call.headers), timeout=SECONDS, allow_redirects=False
+            )
     except requests.RequestException as error:
         said = f"It does not answer ({type(error).__name__})."
         return Finding(call.area, call.subject, FAIL, said, f"Look at its address beside {call.key}."), None
