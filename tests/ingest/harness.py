@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime as dt
-import functools
 import importlib
 import json
 import os
-import tempfile
 import urllib.request
 from collections import defaultdict
 from collections.abc import Mapping
@@ -28,11 +26,12 @@ from dlt.common.pipeline import StateInjectableContext
 from dlt.extract.pipe_iterator import PipeIterator
 from dlt.sources import DltSource
 
-from ingest import bitrix24, configuration, contracts, extract, once, pipeline, tables
+from ingest import bitrix24, configuration, contracts, extract, once, pipeline
 from ingest.contracts import TableContract
 from ingest.extraction import Extraction
 from ingest.http import Pace
 from ingest.outcomes import SourceResult
+from tests.shared import empty_warehouse
 
 
 def naive(*parts: int) -> dt.datetime:
@@ -178,7 +177,7 @@ class Reader(Ingest):
     def __call__(self, source: str, as_of: dt.datetime = NOW) -> SourceResult:
         if not self.runs:
             self.data_dir.mkdir(parents=True, exist_ok=True)
-            Path(self.warehouse).write_bytes(_empty_warehouse())
+            Path(self.warehouse).write_bytes(empty_warehouse())
             # while the file is open here, opening it again costs next to nothing
             self.open_warehouse = duckdb.connect(self.warehouse)
         self.runs += 1
@@ -205,16 +204,6 @@ class Reader(Ingest):
             for name in extraction.tables:
                 _put(connection, extraction.contracts[name], chunks[name], run_id)
         self.states[source] = json.loads(json.dumps(state))
-
-
-@functools.cache
-def _empty_warehouse() -> bytes:
-    """A file with every raw table, empty."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "warehouse.duckdb"
-        with duckdb.connect(str(path)) as connection:
-            tables.create_missing(connection)
-        return path.read_bytes()
 
 
 def _read(contents: DltSource, state: Mapping[str, Any]) -> dict[str, list[pa.Table]]:
