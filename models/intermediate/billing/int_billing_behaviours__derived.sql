@@ -118,6 +118,7 @@ of_billing_customers as (
 
 ),
 
+-- whose behaviour is it? revenue moves by customer, all else by billing customer
 resolved as (
 
     select

@@ -86,6 +86,7 @@ snapshot_items as (
 
 ),
 
+-- which discounts does each listing show, and on which level? 1 item, 2 subscription, 3 customer
 listed as (
 
     select
@@ -227,6 +228,7 @@ lowered_periods as (
 
 ),
 
+-- from when to when was each given, and what does it take off? what the discount leaves out stands in its coupon
 dated as (
 
     select

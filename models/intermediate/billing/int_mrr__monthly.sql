@@ -86,6 +86,7 @@ balances as (
 
 ),
 
+-- what stood at the close of each month, zero included, and at which rates is it valued?
 rated as (
 
     select

@@ -290,6 +290,7 @@ refunded as (
 
 ),
 
+-- everything that any rule looks at, per subscription and month
 facts as (
 
     select
@@ -357,6 +358,7 @@ touched as (
 
 ),
 
+-- what does each rule of each tool make of it: does the subscription count, and which amount?
 judged as (
 
     select
@@ -408,6 +410,7 @@ judged as (
 
 ),
 
+-- what is the customer's balance in dollars at that step?
 summed as (
 
     select

@@ -113,6 +113,7 @@ plan_effects as (
 
 ),
 
+-- what did discounts take off at the close, and at the close before? their difference is what they did
 discounts as (
 
     select
@@ -135,6 +136,7 @@ discounts as (
 
 ),
 
+-- one row per cause, the others zero, so that a sum over rows is all four at once
 effects as (
 
     select

@@ -20,6 +20,7 @@ rates as (
 
 ),
 
+-- when does what a subscription is worth come, and when does it go?
 steps as (
 
     select
@@ -137,6 +138,7 @@ totals as (
 
 ),
 
+-- had the customer paid before, and when did it last leave? In dollars at the rate that opened the month
 rounded as (
 
     select
@@ -164,6 +166,7 @@ rounded as (
 
 ),
 
+-- new, back, gone, more or less?
 classified as (
 
     select

@@ -25,6 +25,7 @@ currencies as (
 
 ),
 
+-- what does one seat cost a month? tiers have no such price and are valued by quantity
 normalized as (
 
     select

@@ -40,6 +40,7 @@ identities as (
 
 ),
 
+-- what came in, net of tax, and what was given back?
 flows as (
 
     select

@@ -132,6 +132,7 @@ removals as (
 
 ),
 
+-- everything that says at which instant how much of an item was sold
 dated as (
 
     select

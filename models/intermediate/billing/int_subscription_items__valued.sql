@@ -137,6 +137,7 @@ priced as (
 
 ),
 
+-- what was sold in each interval?
 contents as (
 
     select
@@ -259,6 +260,7 @@ discount_steps as (
     'discount_steps', ['stripe_subscription_id', 'valid_from', 'subscription_item_id'], 'contract_units'
 ) }},
 
+-- what is each item worth after what lowers it alone?
 valued as (
 
     select

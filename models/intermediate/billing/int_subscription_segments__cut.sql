@@ -79,6 +79,7 @@ breakpoints as (
 
 ),
 
+-- half-open intervals between neighbouring changes, within the lifetime
 segments as (
 
     select

@@ -65,6 +65,7 @@ deletions as (
 
 ),
 
+-- how long did a subscription live that the vendor deleted? its lines are all that is left of it
 lost_lifetimes as (
 
     select
@@ -191,6 +192,7 @@ snapshot_conditions as (
 
 ),
 
+-- from one snapshot to the next, what held?
 observed_spells as (
 
     select
@@ -283,6 +285,7 @@ last_pauses as (
 
 ),
 
+-- since when is it as it is now? where no event says, what last failed or changed dates it
 present_conditions as (
 
     select
@@ -359,6 +362,7 @@ conditions as (
 
 ),
 
+-- no condition lasts beyond the life of its subscription
 with_customer as (
 
     select * from unioned

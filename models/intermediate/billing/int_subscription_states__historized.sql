@@ -118,6 +118,7 @@ discount_steps as (
 
 {{ discounts_taken_off('discount_steps', ['stripe_subscription_id', 'valid_from'], 'units', by_view=true) }},
 
+-- what is the whole subscription worth, after all discounts, and does its state count?
 netted as (
 
     select
@@ -147,6 +148,7 @@ netted as (
 
 ),
 
+-- what of it counts under our rules, and whose is it?
 valued as (
 
     select

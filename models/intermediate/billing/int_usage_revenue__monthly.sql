@@ -27,6 +27,7 @@ identities as (
 
 ),
 
+-- what was invoiced for usage, by the month of the invoice?
 invoiced as (
 
     select

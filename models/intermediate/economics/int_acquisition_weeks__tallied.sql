@@ -41,6 +41,7 @@ lags as (
 
 ),
 
+-- what is each credited customer worth? under `all`, the mean of the company as the customer moves it
 valued_credits as (
 
     select

@@ -69,6 +69,7 @@ resampled_values as (
 
 ),
 
+-- the value of a customer with its limits, by the first touch and under the other rules
 valued as (
 
     select
@@ -112,6 +113,7 @@ resampled_ratios as (
 
 ),
 
+-- what does a customer cost, and how does its value compare?
 estimates as (
 
     select

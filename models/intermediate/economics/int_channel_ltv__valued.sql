@@ -43,6 +43,7 @@ projected as (
     {{ sbg_survival('parameters', ['channel'], lifetime - 1) }}
 ),
 
+-- what is a new customer worth over the horizon, and which part of that was seen?
 valued as (
 
     select

@@ -85,6 +85,7 @@ tails as (
 
 ),
 
+-- every month of tenure of every channel, those that nobody has reached yet included
 filled as (
 
     select

@@ -50,6 +50,7 @@ scaled as (
 
 ),
 
+-- the estimates of each replicate, on the logarithmic scale, with the errors they would have been given
 estimated as (
 
     select

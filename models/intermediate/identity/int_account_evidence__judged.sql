@@ -77,6 +77,7 @@ person_domains as (
 
 ),
 
+-- which persons speak for which account?
 person_evidence as (
 
     ---------- somebody who works there
@@ -125,6 +126,7 @@ contested_accounts as (
 
 ),
 
+-- everything that two accounts may have in common: persons, domains, inboxes
 evidence as (
 
     select
@@ -232,6 +234,7 @@ touched as (
 
 ),
 
+-- which evidence is believed, and why is the rest not?
 judged as (
 
     select

@@ -81,6 +81,7 @@ account_nodes as (
 
 ),
 
+-- what did each part of a customer hold, and since when was that known?
 statements as (
 
     select

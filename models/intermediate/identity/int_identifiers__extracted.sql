@@ -31,6 +31,7 @@ visitors as (
 
 ),
 
+-- every identifier that any record carries, as the silo wrote it
 mentions as (
 
     ---------- the product's own ids, and who else carries them

@@ -212,6 +212,7 @@ dated as (
 
 ),
 
+-- under which name do two records that carry it meet? an address with another owner is another name
 keyed as (
 
     select

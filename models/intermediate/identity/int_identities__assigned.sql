@@ -194,6 +194,7 @@ account_keys as (
 
 ),
 
+-- to which customer does each account belong, by what, and how surely?
 account_records as (
 
     select
@@ -224,6 +225,7 @@ account_records as (
 
 ),
 
+-- and each person's record: by the account it belongs to, else by where most of the person's records do
 member_records as (
 
     select

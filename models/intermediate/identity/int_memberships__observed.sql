@@ -41,6 +41,7 @@ user_groups as (
 
 ),
 
+-- which record says it belongs to which account?
 statements as (
 
     select

@@ -34,6 +34,7 @@ marketing_people as (
 
 ),
 
+-- every record of every silo that stands for somebody
 records as (
 
     select

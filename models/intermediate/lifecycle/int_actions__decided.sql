@@ -194,6 +194,7 @@ allowances as (
 
 ),
 
+-- what speaks against each action at the moment it could go out?
 circumstances as (
 
     select

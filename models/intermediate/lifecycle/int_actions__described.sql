@@ -254,6 +254,7 @@ deeds as (
 
 ),
 
+-- what else happened to the customer in the thirty days before? people read it in a ticket
 recent_occurrences as (
 
     select

@@ -161,6 +161,7 @@ deliveries as (
 
 ),
 
+-- which actions listen to what happened, and until when do they make sense?
 timed as (
 
     select
@@ -258,6 +259,7 @@ judged as (
 
 ),
 
+-- who would get it, where they are, what keeps it from them, and in which shards the dice have put them
 assigned as (
 
     select
@@ -326,6 +328,7 @@ clocked as (
 
 ),
 
+-- from when on may it go out, if it is night where the customer is?
 released as (
 
     select

@@ -235,6 +235,7 @@ tied as (
 
 ),
 
+-- which events stand at the first or last use of a day, or last named a time zone?
 edges as (
 
     select
@@ -292,6 +293,7 @@ edge_instants as (
 
 ),
 
+-- one row per edge; the first carries how many uses the day had
 used as (
 
     select

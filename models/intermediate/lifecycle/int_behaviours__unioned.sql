@@ -64,6 +64,7 @@ behaviours as (
 
 ),
 
+-- what the other silos and our own figures tell
 derived as (
 
     {% for silo, model in [
@@ -100,6 +101,7 @@ derived as (
 
 ),
 
+-- which of it is a behaviour that signals listen to?
 elsewhere as (
 
     select

@@ -123,6 +123,7 @@ decided as (
 
 ),
 
+-- from each beginning, which action followed which outcome?
 walked as (
 
     select

@@ -90,6 +90,7 @@ derived as (
 
 ),
 
+-- where a state differs from the one before, region by region and as it is shown
 all_moves as (
 
     {% for region in ['engagement', 'revenue', 'risk'] %}

@@ -68,6 +68,7 @@ edges as (
 
 ),
 
+-- which states of a region can be reached at all, and which one waits behind an interruption?
 places as (
 
     select
@@ -120,6 +121,7 @@ turns as (
 
 ),
 
+-- every combination of places in the three regions, numbered
 standings as (
 
     select
@@ -143,6 +145,7 @@ standings as (
 
 ),
 
+-- where does a signal lead from each combination? a region that does not listen stays where it is
 steps as (
 
     select
@@ -181,6 +184,7 @@ steps as (
 
 ),
 
+-- where does every life begin?
 beginning as (
 
     select standings.standing_number
@@ -203,6 +207,7 @@ beginning as (
 
 ),
 
+-- a customer's signals in the order in which they move it
 numbered as (
 
     select
@@ -225,6 +230,7 @@ numbered as (
 
 ),
 
+-- signal after signal, where does each life stand?
 folded as (
 
     select

@@ -317,6 +317,7 @@ moved as (
 
 ),
 
+-- what became of what was awaited: ignored, its goal reached, moved on, or handed over
 observed as (
 
     select

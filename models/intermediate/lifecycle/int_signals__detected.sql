@@ -6,6 +6,7 @@
 
 with
 
+-- what occurred, with what its definition says about lateness
 occurrences as (
 
     select

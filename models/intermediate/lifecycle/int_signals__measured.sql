@@ -133,6 +133,7 @@ payers as (
 
 ),
 
+-- which cohorts and bands were entered and left?
 cohort_moves as (
 
     select
@@ -250,6 +251,7 @@ user_spans as (
 
 ),
 
+-- when does a person begin and cease to count as active, and when do seats come and go?
 seat_steps as (
 
     select
@@ -330,6 +332,7 @@ risked as (
 
 ),
 
+-- every value that a figure took
 metrics as (
 
     select
@@ -447,6 +450,7 @@ kept_or_not as (
 
 ),
 
+-- moves, values and renewals in the shape of behaviours
 measured as (
 
     select

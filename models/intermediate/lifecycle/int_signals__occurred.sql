@@ -313,6 +313,7 @@ deadlines as (
 
 ),
 
+-- which occurrence of which signal is it?
 occurred as (
 
     select

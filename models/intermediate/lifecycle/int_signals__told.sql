@@ -61,6 +61,7 @@ moves as (
 
 ),
 
+-- entering, leaving and overstaying a state are occurrences, too
 moved as (
 
     select
@@ -133,6 +134,7 @@ rearmed as (
 
 ),
 
+-- which candidates became occurrences, now that the states are known?
 told as (
 
     select

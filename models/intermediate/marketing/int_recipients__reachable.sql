@@ -69,6 +69,7 @@ crm_people as (
 
 ),
 
+-- everybody who could be written to, by product and CRM
 people as (
 
     select

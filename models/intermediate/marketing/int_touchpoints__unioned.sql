@@ -52,6 +52,7 @@ identities as (
 
 ),
 
+-- what do leads and deals say about where somebody came from?
 crm_touches as (
 
     select

@@ -24,6 +24,7 @@
 
 with
 
+-- who did what, on which day?
 events as (
 
     select
@@ -156,6 +157,7 @@ days_to_compute as (
 
 ),
 
+-- what does it count as? the day before is read, too, because a session may begin in it
 listed as (
 
     select
@@ -241,6 +243,7 @@ flagged as (
 
 ),
 
+-- how much of everything on the day?
 counted as (
 
     select
@@ -272,6 +275,7 @@ counted as (
 
 ),
 
+-- a row for every day that was computed, so that one on which nothing is left is replaced, too
 with_calendar as (
 
     select

@@ -80,6 +80,7 @@ valued as (
 
 ),
 
+-- which bin does each feature fall into, and what does that count?
 counted as (
 
     select

@@ -354,6 +354,7 @@ changes as (
 
 ),
 
+-- what are the bands called?
 named as (
 
     select

@@ -409,6 +409,7 @@ in_totals as (
 
 ),
 
+-- each difference with the rule that might explain it, customer by customer and for totals
 compared as (
 
     select

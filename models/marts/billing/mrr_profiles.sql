@@ -57,6 +57,7 @@ balances as (
 
 ),
 
+-- who came, and who came back, by the tool's own rule of coming back?
 arrivals as (
 
     select
@@ -107,6 +108,7 @@ ours as (
 
 ),
 
+-- every tool's figures beside ours, in months without any as zero
 profiles as (
 
     select

@@ -216,6 +216,7 @@ late_rows as (
 
 ),
 
+-- what changed since the figure was published that could have moved it?
 evidenced as (
 
     select
@@ -252,6 +253,7 @@ evidenced as (
 
 ),
 
+-- the cause by the first evidence that there is, and all of them by name
 restated as (
 
     select

@@ -43,6 +43,7 @@ rates as (
 
 ),
 
+-- the bridge and the cohort of a year ago, added up over customers
 summed as (
 
     select
@@ -147,6 +148,7 @@ looked_back as (
 
 ),
 
+-- every ratio from one numerator and one denominator
 rated as (
 
     select

@@ -40,6 +40,7 @@ calibration as (
 
 ),
 
+-- how likely is it, by what happened in the customer's band?
 calibrated as (
 
     select

@@ -117,6 +117,7 @@ crowded_persons as (
 
 ),
 
+-- every contradiction, the customers it touches, and how it was settled
 claims as (
 
     ---------- a person, inbox or domain that two product accounts use

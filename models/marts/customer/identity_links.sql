@@ -65,6 +65,7 @@ evidence as (
 
 ),
 
+-- which identifiers does each record carry, and was each believed?
 carried as (
 
     select
@@ -138,6 +139,7 @@ decisions as (
 
 ),
 
+-- which names became others?
 aliases as (
 
     select
@@ -188,6 +190,7 @@ holders as (
 
 ),
 
+-- carried, belonging, renamed or decided: every link in one shape
 linked as (
 
     select

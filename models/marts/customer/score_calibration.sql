@@ -42,6 +42,7 @@ bands as (
 
 ),
 
+-- what happened in each band after what was learned from?
 observed as (
 
     select

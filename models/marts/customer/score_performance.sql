@@ -62,6 +62,7 @@ learned as (
 
 ),
 
+-- each customer-month with the points of both models and what happened
 judged as (
 
     select
@@ -212,6 +213,7 @@ mixes as (
 
 ),
 
+-- how far has the mix of bands moved from the one that was learned, and how much more happens in the top band?
 drifts as (
 
     select

@@ -90,6 +90,7 @@ blended as (
 
 ),
 
+-- everything known of a channel, and how far it can be relied on
 judged as (
 
     select

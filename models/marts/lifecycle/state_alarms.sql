@@ -36,6 +36,7 @@ activity as (
 
 ),
 
+-- what is the figure that must hold in the state?
 measured as (
 
     select
@@ -64,6 +65,7 @@ measured as (
 
 ),
 
+-- where is it out of bounds, and who has been there for too long?
 alarms as (
 
     select

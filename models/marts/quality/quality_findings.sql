@@ -1,10 +1,10 @@
-{% set set_aside_silos = ['bitrix24', 'customerio', 'receipts', 'spend', 'stripe', 'zendesk'] %}
-
 -- One row per check and raw table or figure, as of now: what was seen, what is ordinary, and what that leads to.
 -- Why it exists: the gate reads its verdict from here. Of several columns, categories or days that one check looks at
 -- in one table, the worst stands for all; failing says how many fail.
 -- Hazard: an accepted exception takes its subject out before the worst is picked, so that it hides nothing else; it
 -- ends by itself on its day.
+
+{% set set_aside_silos = ['bitrix24', 'customerio', 'receipts', 'spend', 'stripe', 'zendesk'] %}
 
 with
 

@@ -224,6 +224,7 @@ patterns as (
 
 ),
 
+-- ours, theirs, what is explained of the difference, and what may be left
 weighed as (
 
     select

@@ -115,6 +115,7 @@ corrected as (
 
 ),
 
+-- which reports came late, or not at all?
 late as (
 
     select
@@ -168,6 +169,7 @@ by_people as (
 
 ),
 
+-- what is left of each difference that nobody explained?
 unexplained as (
 
     select
@@ -219,6 +221,7 @@ items as (
 
 ),
 
+-- who answers for each item, and since when?
 owned as (
 
     select

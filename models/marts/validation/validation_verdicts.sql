@@ -104,6 +104,7 @@ fresh as (
 
 ),
 
+-- what was decided before stays, and this run adds what is new
 all_verdicts as (
 
     select
