@@ -1,8 +1,11 @@
 """What is desired, compared with what was delivered, by DuckDB: neither time nor memory in Python grows with it.
 
 Of most of what is desired nothing has to be known but that it was delivered before. Most of the rest the ledger never
-heard of and nothing speaks against: that is counted where it lies (`counts`) and read only when it goes out
-(`supplies`). What remains (`others`) is looked at one by one.
+heard of and nothing speaks against: that is counted where it lies (`counts`) and read only when it goes out (`fresh`).
+What remains (`others`) is looked at one by one.
+
+What DuckDB remembers of a row is its line and some numbers. Payloads are only ever looked at in passing: to join, sort
+or collect them would hold them in memory, or write them to the disk and read them again, by the million.
 """
 
 from __future__ import annotations
@@ -10,13 +13,15 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from activation.actions import Action
 from activation.errors import DesiredError
+from activation.turns import CHUNK, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -25,17 +30,19 @@ COLUMNS = (
     "priority", "payload",
 )  # fmt: skip
 TIMES = ("occurred_at", "expires_at")
-CHUNK = 5_000
 DIGEST = "md5(payload)"  # tells a changed text from the same one; nobody gains by making two texts look alike
-# what can be sent is a JSON object; of what is none, there is no digest
-IS_OBJECT = "json_valid(payload) and json_type(payload) = 'OBJECT'"
-JOINED_AT_ONCE = 100_000
-SORTED = 100_000
+# what can be sent is a JSON object; nothing else may be desired
+IS_OBJECT = "coalesce(try(json_type(payload)) = 'OBJECT', false)"
+TOGETHER = 2_048  # rows that DuckDB has in hand at a time, in each thread; it parses all of them before it lets go
+PARSED = 2_000_000  # bytes of payloads that it may have in hand, for parsed they are ten times as much
+AT_ONCE = 50_000  # lines that are compared together
+GROUPED_AT_ONCE = 250_000
+WHILE_SENDING = "32MB"
 FRESH = (
     "coalesce(list_contains($welcome, destination), false) and (expires_at is null or expires_at > $as_of)"
     " and isfinite(occurred_at) and coalesce(isfinite(expires_at), true)"
 )
-IN_ORDER = " order by priority, occurred_at, action_id"
+KIND = ("destination", "action", "priority")
 
 
 class Compared:
@@ -60,67 +67,96 @@ class Compared:
         as_of: datetime,
     ) -> None:
         self._connection = connection
-        self._tables = tables(connection)
+        self._names = tables(connection)
+        self._desired = [f'published.activation."{name}"' for name in self._names]
+        self._lines = [self._number(f"coalesce(max(rowid) + 1, 0) from {desired}") for desired in self._desired]
         self._counts: list[tuple[str, str, int, int]] | None = None
-        # numbers instead of texts, so that a million rows fit into little memory; `part` lives and dies with this
-        # connection, and so may use a hash that another version computes differently
-        connection.execute("create table delivered (action_key uhugeint, digest_key uhugeint, part ubigint)")
+        self._one_reads = Lock()
+        self._is_read_only = False
+        # numbers instead of texts, so that a million rows fit into little memory
+        connection.execute("create table delivered (action_key uhugeint, digest_key uhugeint)")
         for lines in delivered:
             connection.execute(
-                "insert into delivered select md5_number(line[2]), md5_number(line[1]), hash(line[2])"
+                "insert into delivered select md5_number(line[2]), md5_number(line[1])"
                 " from (select string_split(unnest(string_split(?, chr(10))), chr(9)) as line)",
                 [lines],
             )
-        (number,) = connection.execute("select count(*) from delivered").fetchone() or (0,)
-        for place, table in enumerate(self._tables):
-            connection.execute(f"create table changed_{place} (line bigint, is_fresh boolean, digest varchar)")
-            self._compare(place, table, 1 + number // JOINED_AT_ONCE, list(reported_once), list(welcome), as_of)
-        connection.execute("drop table delivered")
-
-    def _compare(
-        self, place: int, table: str, parts: int, once: list[str], welcome: list[str], as_of: datetime
-    ) -> None:
-        """Where in the table there is what has to go out, or to be looked at."""
-        fresh = FRESH if _has_plain_times(self._connection, table) else "$welcome is null and $as_of is null"
-        for part in range(parts):
-            # no whole rows here: joining them would keep every payload in memory
-            self._connection.execute(
-                f"insert into changed_{place}"
-                f" select line, action_key is null and {fresh}, case when {IS_OBJECT} then digest end"
-                f" from (select rowid as line, *, {DIGEST} as digest"
-                f'  from published.activation."{table}" where hash(action_id) % {parts} = {part}) as desired'
-                f" left join (select * from delivered where part % {parts} = {part}) as delivered"
-                "  on md5_number(desired.action_id) = delivered.action_key"
-                " where action_key is null"
-                " or (not list_contains($once, destination) and digest_key <> md5_number(digest))",
-                {"welcome": welcome, "as_of": as_of, "once": once},
+        # what is to be sent, or to be looked at: `place` is the table's, `said` what `sync.said` says of it as new
+        connection.execute(
+            "create table changed"
+            " (place usmallint, line bigint, kind integer, is_fresh boolean, action_key uhugeint, said ubigint)"
+        )
+        # what there is at all; a line's kind is what it is counted by
+        connection.execute(
+            "create table kinds (kind integer, destination varchar, action varchar, priority integer, number bigint)"
+        )
+        if self._desired:
+            rows = " union all ".join(f"select {', '.join(KIND)} from {desired}" for desired in self._desired)
+            connection.execute(
+                f"insert into kinds select row_number() over (), * from (select *, count(*) from ({rows}) group by all)"
             )
-        broken = self._connection.execute(
-            f'select min(action_id) from published.activation."{table}"'
-            f" where rowid in (select line from changed_{place} where digest is null)"
-        ).fetchone()
-        if broken and broken[0] is not None:
-            raise DesiredError(f"activation.{table}: the payload of action {broken[0]} is not a JSON object.")
+        given = {"welcome": list(welcome), "as_of": as_of, "once": list(reported_once)}
+        for place, name in enumerate(self._names):
+            fresh = FRESH if _has_plain_times(connection, name) else "$welcome is null and $as_of is null"
+            for first in range(0, self._lines[place], AT_ONCE):
+                self._compare(place, first, fresh, given)
+        connection.execute("drop table delivered")
+        connection.execute("drop table if exists looked_at")
+
+    def _compare(self, place: int, first: int, fresh: str, given: dict[str, Any]) -> None:
+        """Where from this line on there is what has to go out, or to be looked at."""
+        desired = f"{self._desired[place]} where rowid between {first} and {first + AT_ONCE - 1}"
+        same_kind = " and ".join(f"kinds.{each} is not distinct from desired.{each}" for each in KIND)
+        self._connection.execute(
+            "create or replace temp table looked_at as"
+            " select line, kind, action_id, action_key, digest, is_once, may_be_fresh"
+            f" from (select rowid as line, {', '.join(KIND)}, action_id, md5_number(action_id) as action_key,"
+            f" {DIGEST} as digest, list_contains($once, destination) as is_once, {fresh} as may_be_fresh"
+            f" from {desired}) as desired left join kinds on {same_kind}",
+            given,
+        )
+        (number,) = self._connection.execute(
+            f"insert into changed select {place}, line, kind, delivered.action_key is null and may_be_fresh,"
+            " looked_at.action_key, md5_number_lower(action_id || 'new' || digest)"
+            " from delivered right join looked_at on looked_at.action_key = delivered.action_key"
+            " where delivered.action_key is null or (not is_once and digest_key <> md5_number(digest))"
+        ).fetchone() or (0,)
+        if number:
+            self._parse(place, first)
+
+    def _parse(self, place: int, first: int) -> None:
+        """See that what may be sent from this line on can be sent."""
+        desired, last = self._desired[place], first + AT_ONCE - 1
+        longest = self._number(
+            f"coalesce(max(strlen(payload)), 0) from {desired} where rowid between {first} and {last}"
+        )
+        width = AT_ONCE if longest * TOGETHER <= PARSED else max(PARSED // longest, 1)
+        for start in range(first, last + 1, width):
+            (broken,) = self._connection.execute(
+                f"select min(action_id) from {desired}"
+                f" where rowid between {start} and {min(start + width - 1, last)} and not {IS_OBJECT}"
+            ).fetchone() or (None,)
+            if broken is not None:
+                raise DesiredError(
+                    f"activation.{self._names[place]}: the payload of action {broken} is not a JSON object."
+                )
 
     def unchanged(self) -> Counter[tuple[str, str]]:
         """How many were delivered just so, by destination and action."""
-        found: Counter[tuple[str, str]] = Counter()
-        for place, table in enumerate(self._tables):
-            for destination, action, number in self._connection.execute(
-                f'select destination, action, count(*) from published.activation."{table}" as desired'
-                f" anti join changed_{place} on changed_{place}.line = desired.rowid group by all"
-            ).fetchall():
-                found[destination, action] += number
-        return found
+        found = self._connection.execute(
+            "select destination, action, sum(number - coalesce(changed, 0)) as unchanged from kinds"
+            " left join (select kind, count(*) as changed from changed group by all) using (kind)"
+            " group by all having unchanged > 0"
+        ).fetchall()
+        return Counter({(destination, action): int(number) for destination, action, number in found})
+
+    def _turns(self, columns: Iterable[str], chosen: str, given: Mapping[str, Any]) -> Turns:
+        # a cursor of its own: it may be read in another thread than others
+        return Turns(self._connection.cursor(), self._one_reads, self._desired, ", ".join(columns), chosen, given)
 
     def others(self) -> Iterator[list[Action]]:
-        """What has changed, or has to be looked at for another reason, in chunks."""
-        for place, table in enumerate(self._tables):
-            cursor = self._connection.cursor()
-            order = IN_ORDER if self._number(f"changed_{place} where not is_fresh") <= SORTED else ""
-            cursor.execute(_rows(place, table, ", ".join([*COLUMNS, "digest"]), is_fresh=False) + order)
-            while rows := cursor.fetchmany(CHUNK):
-                yield _actions(rows)
+        """What has changed, or has to be looked at for another reason, the most urgent first, in chunks."""
+        return map(_actions, self._turns([*COLUMNS, DIGEST], "not is_fresh", {}).rows())
 
     def fresh_ids(self) -> Iterator[list[str]]:
         """The ids of what is fresh, in chunks.
@@ -128,60 +164,78 @@ class Compared:
         Raises:
             ValueError: if one is there twice.
         """
-        if not self._tables:
-            return
-        ids = " union all ".join(self._fresh("action_id"))
-        twice = self._connection.execute(f"select action_id from ({ids}) group by 1 having count(*) > 1 limit 1")
-        if found := twice.fetchone():
-            raise ValueError(f"Action {found[0]} is desired twice; action ids are unique over all act_ models.")
-        cursor = self._connection.cursor().execute(ids)
-        while rows := cursor.fetchmany(CHUNK):
-            yield [each for (each,) in rows]
+        self._look_for_twins()
+        for place, desired in enumerate(self._desired):
+            for first in range(0, self._lines[place], CHUNK):
+                last = first + CHUNK - 1
+                ids = self._connection.execute(
+                    f"select action_id from {desired} where rowid between {first} and {last} and rowid in (select line"
+                    f" from changed where is_fresh and place = {place} and line between {first} and {last})"
+                ).fetchall()
+                if ids:
+                    yield [each for (each,) in ids]
+
+    def _look_for_twins(self) -> None:
+        """See that no fresh action's id is there twice."""
+        parts = 1 + self._number("count(*) from changed") // GROUPED_AT_ONCE
+        for part in range(parts):
+            twin = self._connection.execute(
+                f"select max((place, line)) from changed where is_fresh and hash(action_key) % {parts} = {part}"
+                " group by action_key having count(*) > 1 limit 1"
+            ).fetchone()
+            if twin:
+                place, line = twin[0]
+                (found,) = self._connection.execute(
+                    f"select action_id from {self._desired[place]} where rowid = {line}"
+                ).fetchone() or ("",)
+                raise ValueError(f"Action {found} is desired twice; action ids are unique over all act_ models.")
 
     def are_known(self, action_ids: Sequence[str]) -> None:
         """The ledger knows these all the same: they are not fresh, but to be looked at."""
         self._counts = None
-        for place, table in enumerate(self._tables):
-            self._connection.execute(
-                f"update changed_{place} set is_fresh = false where line in (select rowid"
-                f' from published.activation."{table}" semi join (select unnest(?) as action_id) using (action_id))',
-                [list(action_ids)],
-            )
+        self._connection.execute(
+            "update changed set is_fresh = false where is_fresh and action_key in (select md5_number(unnest(?)))",
+            [list(action_ids)],
+        )
 
     def counts(self) -> list[tuple[str, str, int, int]]:
         """Destination, action, how many of it are fresh, and the sum of what `sync.said` says of each of them."""
         if self._counts is None:
-            self._counts = self._counted() if self._tables else []
+            self._counts = self._connection.execute(
+                "select destination, action, count(*), sum(said) from changed join kinds using (kind) where is_fresh"
+                " group by all order by all"
+            ).fetchall()
         return self._counts
-
-    def _counted(self) -> list[tuple[str, str, int, int]]:
-        said = "destination, action, md5_number_lower(action_id || 'new' || digest) as said"
-        return self._connection.execute(
-            f"select destination, action, count(*), sum(said) from ({' union all '.join(self._fresh(said))})"
-            " group by all order by all"
-        ).fetchall()
 
     def fresh(self, destination: str, blocked: Collection[str] = ()) -> Iterator[list[Action]]:
         """What is fresh at a destination, except the blocked actions: the most urgent first, in chunks.
 
+        Nothing can become known any more: from here on there is only as much memory as reading needs.
+
         Raises:
             DesiredError: if the file cannot be read any more.
         """
-        cursor = self._connection.cursor()  # may be read in another thread than others
-        rows = " union all ".join(self._fresh(", ".join([*COLUMNS, "digest"])))
-        wanted = f"from ({rows}) where destination = $here and not list_contains($blocked, action)"
-        given: dict[str, Any] = {"here": destination, "blocked": list(blocked)}
-        return _read(cursor, wanted, given)
+        times = [f"strftime({each}, '%Y-%m-%d %H:%M:%S.%f')" if each in TIMES else each for each in COLUMNS]
+        here = "is_fresh and destination = $here and not list_contains($blocked, action)"
+        given = {"here": destination, "blocked": list(blocked)}
+        self._let_go()
+        return map(_plain_actions, self._turns([*times, DIGEST], here, given).rows())
+
+    def _let_go(self) -> None:
+        """Of what planning needed; the memory belongs to those who send now."""
+        if not self._is_read_only:
+            self.counts()
+            for column in ("action_key", "said"):
+                self._connection.execute(f"alter table changed drop column {column}")
+            self._connection.execute(f"set memory_limit = '{WHILE_SENDING}'")
+            self._is_read_only = True
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 
-    def _fresh(self, columns: str) -> list[str]:
-        return [_rows(place, table, columns, is_fresh=True) for place, table in enumerate(self._tables)]
-
-    def _number(self, source: str) -> int:
-        (number,) = self._connection.execute(f"select count(*) from {source}").fetchone() or (0,)
+    def _number(self, what: str) -> int:
+        (number,) = self._connection.execute(f"select {what}").fetchone() or (0,)
         return int(number)
 
 
@@ -204,39 +258,14 @@ def _has_plain_times(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
     return kinds == [("TIMESTAMP",)] * len(TIMES)
 
 
-def _rows(place: int, table: str, columns: str, *, is_fresh: bool) -> str:
-    """The query for these columns (of the table, or its rows' digest) of the rows that are fresh, or that are not."""
-    return (
-        f'select {columns} from published.activation."{table}" as desired'
-        f" join changed_{place} as changed on changed.line = desired.rowid and changed.is_fresh = {is_fresh}"
-    )
-
-
-def _read(cursor: duckdb.DuckDBPyConnection, wanted: str, given: dict[str, Any]) -> Iterator[list[Action]]:
-    """The rows of this, in the order of the queue.
-
-    Where there are very many they are sorted by priority only: sorting payloads takes memory, and the last of them
-    leave hours after the first whatever their order.
-    """
-    columns = [f"strftime({name}, '%Y-%m-%d %H:%M:%S.%f')" if name in TIMES else name for name in COLUMNS]
-    query = f"select {', '.join(columns)}, digest {wanted}"
-    numbers = cursor.execute(f"select priority, count(*) {wanted} group by 1 order by 1", given).fetchall()
-    parts = [(query, given, sum(number for _, number in numbers))]
-    if parts[0][2] > SORTED:
-        parts = [
-            (f"{query} and priority = $priority", {**given, "priority": priority}, number)
-            for priority, number in numbers
-        ]
-    for part, parameters, number in parts:
-        cursor.execute(part + (IN_ORDER if number <= SORTED else ""), parameters)
-        while rows := cursor.fetchmany(CHUNK):
-            values: list[Sequence[Any]] = list(zip(*rows, strict=True))
-            for place in (6, 7):  # times, of which many are the same
-                read = {text: text and datetime.fromisoformat(text) for text in set(values[place])}
-                values[place] = [read[text] for text in values[place]]
-            # as tuples, for there are many: by its constructor each would take ten times as long
-            yield list(map(partial(tuple.__new__, Action), zip(*values, strict=True)))
-    cursor.close()
+def _plain_actions(rows: list[tuple[Any, ...]]) -> list[Action]:
+    """Rows of COLUMNS, their times as text, and a digest."""
+    values: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for place in (6, 7):  # times, of which many are the same
+        read = {text: text and datetime.fromisoformat(text) for text in set(values[place])}
+        values[place] = [read[text] for text in values[place]]
+    # as tuples, for there are many: by its constructor each would take ten times as long
+    return list(map(partial(tuple.__new__, Action), zip(*values, strict=True)))
 
 
 def _actions(rows: list[tuple[Any, ...]]) -> list[Action]:
