@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import sys
 import traceback
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,10 +27,12 @@ EXPECTED = (LifecycleError, DesiredError, IngestError, ServerError)
 # what a database says when it cannot go on, by the library that says it
 DATABASE_ERRORS = (("duckdb", "Error"), ("sqlalchemy.exc", "SQLAlchemyError"))
 
+NO_ROOM = 10 * 1024**2  # bytes; less than that, and no step of a run gets anywhere
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-@contextmanager
+@contextlib.contextmanager
 def answering(*, as_json: bool) -> Iterator[Lines]:
     """Run a command's body: what can be expected to go wrong ends in one sentence and exit code 2."""
     try:
@@ -39,7 +42,9 @@ def answering(*, as_json: bool) -> Iterator[Lines]:
     except KeyboardInterrupt:
         _fail("Interrupted; running it again goes on where this ended.", as_json=as_json)
     except _failures() as error:
-        # a full disk, a file that is no database: the kind says it, the text of a database error may hold data
+        # a file that is no database, a file that is gone: the kind says it, the text of a database error may hold data
+        if full := _full_disk():
+            _fail(full, as_json=as_json)
         where = _keep_traceback()
         detail = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         looks = "" if isinstance(error, OSError) else " `lifecycle doctor` looks for what is damaged."
@@ -71,10 +76,22 @@ def _fail(sentence: str, *, as_json: bool) -> None:
     raise typer.Exit(2)
 
 
+def _full_disk() -> str:
+    """What to say if there is no room for anything; databases call it by other names."""
+    with contextlib.suppress(OSError, ConfigurationError):
+        data_dir = settings.places().data_dir
+        if shutil.disk_usage(data_dir).free < NO_ROOM:
+            return (
+                f"The disk with {data_dir} is full: make room, and run it again. What was loaded and published stays;"
+                " `lifecycle doctor` says how much is wanted."
+            )
+    return ""
+
+
 def _keep_traceback() -> Path:
     try:
         path = settings.places().data_dir / "last_error.log"
         path.write_text(traceback.format_exc(), encoding="utf-8")
     except (OSError, ConfigurationError):
-        return Path("the system's log")
+        return Path("no file: none could be written")
     return path

@@ -28,6 +28,7 @@ Rows = list[tuple[Any, ...]]
 QUESTIONS = {
     "as_of": "select max(as_of) from marts.publish_log where outcome = 'published'",
     "customers": "select count(*), count(*) filter (where mrr > 0), sum(mrr) from marts.customer_lifecycle",
+    "somebody": "select customer_id from marts.customer_lifecycle order by mrr desc nulls last, customer_id limit 1",
     "identities": """
         select count(*), count(*) filter (where customer_id in (select customer_id from marts.customer_lifecycle))
         from marts.customer_identities
@@ -207,8 +208,9 @@ def _closing_lines(report: Report) -> list[str]:
     said += [f"{number:,} {words}" for outcome, words in OUTCOMES.items() if (number := outcomes.get(outcome, 0))]
     lines.append(f"Gate: {', '.join(said)}. Version {report.version}.")
     lines.append(f"Published: {'  '.join(report.files)}")
+    explain = "".join(f" · lifecycle explain {customer_id}" for (customer_id,) in answers["somebody"])
     lines.append(
-        "Next: lifecycle plan · lifecycle status · lifecycle sandbox advance --days 1 && lifecycle run ·"
+        f"Next: lifecycle plan{explain} · lifecycle report · lifecycle sandbox advance --days 1 && lifecycle run ·"
         f" duckdb -readonly {report.files[0]}"
     )
     return lines

@@ -44,7 +44,7 @@ def explain_customer(
                 stands = standing.gather(connection, found[0].customer_id)
         if len(found) != 1:
             ids = [each.customer_id for each in found]
-            text = f"Nobody is known as '{subject}'."
+            text = f"Nobody is known as '{subject}'. Ids and addresses are in the published customer_identities."
             if found:
                 some = ", ".join(ids[:SHOWN]) + (", ..." if len(ids) > SHOWN else "")
                 text = f"'{subject}' is {found[0].found_by} of {len(ids)} customers: {some}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
 from ingest.outcomes import SourceResult
-from lifecycle import cli, report, run, settings
+from lifecycle import answering, cli, report, run, settings
 from lifecycle.commands import sandbox
 from lifecycle.lock import held
 from sandbox import detached
@@ -177,6 +178,17 @@ def test_what_nobody_expected_is_a_sentence_with_the_details_in_a_file(
     assert "last_error.log" in answer.output.replace("\n", "")
     assert "secret statement" not in answer.output
     assert "Traceback" in (tmp_path / "last_error.log").read_text()
+
+
+def test_a_full_disk_is_called_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def breaks(_places: Any) -> None:
+        raise SQLAlchemyError("database or disk is full")
+
+    monkeypatch.setattr(report, "read", breaks)
+    monkeypatch.setattr(answering.shutil, "disk_usage", lambda _path: SimpleNamespace(free=100))
+    answer = call("status")
+    assert answer.exit_code == 2
+    assert f"The disk with {tmp_path} is full: make room" in answer.output
 
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (False, 2)])
