@@ -1,6 +1,7 @@
 -- One row per customer known to the product: the rows of int_product_usage__current side by side. Columns without a
 -- product in their name are the total over all products, which is not the sum of the products.
 
+{# those that the contract of customer_lifecycle has columns for, whichever else events may name (var products) #}
 {% set products = ['editor', 'esign', 'api', 'mobile'] %}
 {% set measures = [
     'last_active_on', 'l7', 'l28', 'sessions_28d', 'active_minutes_28d', 'feature_families_28d', 'events_per_active_day',
