@@ -79,28 +79,7 @@ def publish(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     with duckdb.connect(str(path)) as connection:
-        connection.execute("create schema marts")
-        connection.execute(
-            "create table marts.publish_log as select $1::timestamp as as_of, 'published' as outcome", [AS_OF]
-        )
-        connection.execute(
-            "create table marts.validation_verdicts (metric varchar, grain varchar, period date, status varchar,"
-            " is_within boolean, unexplained decimal(18, 2), tolerance decimal(18, 2), streak bigint,"
-            " judged_at timestamp, run_id varchar, fingerprint varchar, restated_at timestamp)"
-        )
-        connection.execute(
-            "create table marts.validation_streaks (metric varchar, grain varchar, definition varchar, unit varchar,"
-            " tolerance_share double, tolerance_absolute double, judged_after_days bigint, judged_within_days bigint,"
-            " fixed_on date, fixed_by varchar, streak bigint, required_periods bigint, last_period date,"
-            " gap_period date, restated_periods bigint, restated_period date, is_ready boolean, broken_period date,"
-            " broken_status varchar, broken_unexplained decimal(18, 2), broken_tolerance decimal(18, 2),"
-            " broken_judged_at timestamp)"
-        )
-        connection.execute(
-            "create table marts.reconciliation as select $1 as metric, 'day' as grain, $2::date as period,"
-            " 'of 3 amounts 3 differ' as pattern",
-            list(broken or ("nothing", None)),
-        )
+        make_tables(connection, broken)
         for (metric, grain), required in needed().items():
             streak, before = 0, AS_OF - dt.timedelta(days=30)
             rows: list[tuple[object, ...]] = []
@@ -121,31 +100,55 @@ def publish(
             )
             missed = FIRST + dt.timedelta(days=required) if (metric, grain) == (unjudged, "day") else None
             moved = FIRST if (metric, grain) == (restated, "day") else None
-            connection.execute(
-                "insert into marts.validation_streaks by name select $metric as metric, $grain as grain,"
-                " $streak as streak, $required as required_periods, max(period) as last_period,"
-                " $missed::date as gap_period, $moved::date as restated_period,"
-                " ($moved::date is not null)::bigint as restated_periods,"
-                " $streak >= $required and $missed::date is null and $moved::date is null as is_ready,"
-                " max(period) filter (where not is_within) as broken_period,"
-                " any_value(status) filter (where not is_within) as broken_status,"
-                " any_value(unexplained) filter (where not is_within) as broken_unexplained,"
-                " any_value(tolerance) filter (where not is_within) as broken_tolerance,"
-                " any_value(judged_at) filter (where not is_within) as broken_judged_at"
-                " from marts.validation_verdicts where metric = $metric and grain = $grain",
-                {
-                    "metric": metric,
-                    "grain": grain,
-                    "streak": streak,
-                    "required": required,
-                    "missed": missed,
-                    "moved": moved,
-                },
-            )
+            sum_up(connection, metric, grain, streak=streak, required=required, missed=missed, moved=moved)
     link = places.published / "current"
     if not link.is_symlink():
         link.symlink_to(Path("versions") / "v1")
         places.published_file.symlink_to(Path("current") / "lifecycle.duckdb")
+
+
+def make_tables(connection: duckdb.DuckDBPyConnection, broken: tuple[str, dt.date] | None) -> None:
+    """What going live reads of the marts; of the break, the pattern in its differences."""
+    connection.execute("create schema marts")
+    connection.execute(
+        "create table marts.publish_log as select $1::timestamp as as_of, 'published' as outcome", [AS_OF]
+    )
+    connection.execute(
+        "create table marts.validation_verdicts (metric varchar, grain varchar, period date, status varchar,"
+        " is_within boolean, unexplained decimal(18, 2), tolerance decimal(18, 2), streak bigint,"
+        " judged_at timestamp, run_id varchar, fingerprint varchar, restated_at timestamp)"
+    )
+    connection.execute(
+        "create table marts.validation_streaks (metric varchar, grain varchar, definition varchar, unit varchar,"
+        " tolerance_share double, tolerance_absolute double, judged_after_days bigint, judged_within_days bigint,"
+        " fixed_on date, fixed_by varchar, streak bigint, required_periods bigint, last_period date,"
+        " gap_period date, restated_periods bigint, restated_period date, is_ready boolean, broken_period date,"
+        " broken_status varchar, broken_unexplained decimal(18, 2), broken_tolerance decimal(18, 2),"
+        " broken_judged_at timestamp)"
+    )
+    connection.execute(
+        "create table marts.reconciliation as select $1 as metric, 'day' as grain, $2::date as period,"
+        " 'of 3 amounts 3 differ' as pattern",
+        list(broken or ("nothing", None)),
+    )
+
+
+def sum_up(connection: duckdb.DuckDBPyConnection, metric: str, grain: str, **told: object) -> None:
+    """The row of a metric in validation_streaks, from its verdicts and what is told of its streak."""
+    connection.execute(
+        "insert into marts.validation_streaks by name select $metric as metric, $grain as grain,"
+        " $streak as streak, $required as required_periods, max(period) as last_period,"
+        " $missed::date as gap_period, $moved::date as restated_period,"
+        " ($moved::date is not null)::bigint as restated_periods,"
+        " $streak >= $required and $missed::date is null and $moved::date is null as is_ready,"
+        " max(period) filter (where not is_within) as broken_period,"
+        " any_value(status) filter (where not is_within) as broken_status,"
+        " any_value(unexplained) filter (where not is_within) as broken_unexplained,"
+        " any_value(tolerance) filter (where not is_within) as broken_tolerance,"
+        " any_value(judged_at) filter (where not is_within) as broken_judged_at"
+        " from marts.validation_verdicts where metric = $metric and grain = $grain",
+        told | {"metric": metric, "grain": grain},
+    )
 
 
 def needed() -> dict[tuple[str, str], int]:
