@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 
 EMBEDDED_LINES = 10
 
-# filters that compare one value of the object, by the parameter's name
-Filters = dict[str, str]
-EQUALS = json_field
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -28,7 +24,8 @@ class Resource:
 
     name: str
     object_name: str
-    filters: Filters
+    # by the parameter's name, the value of the object that it is compared with
+    filters: dict[str, str]
 
     @property
     def collection(self) -> str:
@@ -39,36 +36,38 @@ class Resource:
 RESOURCES = {
     item.name: item
     for item in (
-        Resource("customers", "customer", {"email": EQUALS("email")}),
-        Resource("products", "product", {"active": EQUALS("active")}),
+        Resource("customers", "customer", {"email": json_field("email")}),
+        Resource("products", "product", {"active": json_field("active")}),
         Resource(
             "prices",
             "price",
             {
-                "active": EQUALS("active"),
-                "product": EQUALS("product"),
-                "currency": EQUALS("currency"),
-                "type": EQUALS("type"),
+                "active": json_field("active"),
+                "product": json_field("product"),
+                "currency": json_field("currency"),
+                "type": json_field("type"),
             },
         ),
         Resource("coupons", "coupon", {}),
         Resource(
             "subscriptions",
             "subscription",
-            {"customer": EQUALS("customer"), "collection_method": EQUALS("collection_method")},
+            {"customer": json_field("customer"), "collection_method": json_field("collection_method")},
         ),
         Resource(
             "invoices",
             "invoice",
             {
-                "customer": EQUALS("customer"),
-                "status": EQUALS("status"),
-                "collection_method": EQUALS("collection_method"),
-                "subscription": EQUALS("parent.subscription_details.subscription"),
+                "customer": json_field("customer"),
+                "status": json_field("status"),
+                "collection_method": json_field("collection_method"),
+                "subscription": json_field("parent.subscription_details.subscription"),
             },
         ),
-        Resource("refunds", "refund", {"charge": EQUALS("charge"), "payment_intent": EQUALS("payment_intent")}),
-        Resource("charges", "charge", {"customer": EQUALS("customer"), "payment_intent": EQUALS("payment_intent")}),
+        Resource("refunds", "refund", {"charge": json_field("charge"), "payment_intent": json_field("payment_intent")}),
+        Resource(
+            "charges", "charge", {"customer": json_field("customer"), "payment_intent": json_field("payment_intent")}
+        ),
         Resource("events", "event", {"delivery_success": "1"}),
     )
 }
