@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from activation.pacing import Rate, Window
 from activation.plan import Policy
 from activation.step import Claimed, Step
 from activation.sync import Guards, PlanChangedError, look_ahead, prepare
+from activation.workers import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -336,3 +338,23 @@ def test_a_file_that_is_missing_or_holds_nonsense_is_a_sentence(site: Site, ledg
     site.publish("v1", {1: "no json"})
     with pytest.raises(DesiredError, match="the payload of action a0001 is not a JSON object"):
         look_ahead(site.newest(), ledger, SETS, Guards(), AS_OF)
+
+
+def test_what_another_worker_has_out_in_a_request_is_left_to_it_and_a_dead_ones_is_resumed(
+    site: Site, sync: Any, ledger: Ledger, time: Any
+) -> None:
+    site.publish("v1", {number: {"n": number} for number in range(1, 6)})
+    wanted = sorted(read_desired(site.link))
+    living, dead = own_name(), own_name().replace(f"/{os.getpid()}/", "/999999999/")
+    for worker, some in ((living, wanted[:2]), (dead, wanted[2:4])):
+        items = [Claimed(each, 0, False, True, 0, 0, None) for each in some]
+        with ledger.step("desk", worker, "other") as step:
+            step.begin_whole([items], AS_OF, time.wall().timestamp())
+    outlook = look_ahead(site.newest(), ledger, REPORTS, Guards(), AS_OF)
+    assert verdicts(outlook) == {"resumed": 4, "new": 1}
+    desk = Desk()
+    sync(desk, REPORTS)
+    assert desk.sent == ['{"n":5}']
+    assert ledger.heal(AS_OF, time.wall().timestamp()) == 2
+    sync(desk, REPORTS)
+    assert sorted(desk.sent) == ['{"n":3}', '{"n":4}', '{"n":5}']
