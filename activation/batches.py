@@ -231,15 +231,23 @@ def entries(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Ite
             yield each.action_id, Entry(each, state, each.digest, acknowledged, 1, row.reason)
 
 
-def delivered(connection: sa.Connection) -> Iterator[str]:
-    """All that was acknowledged in a request, as texts of lines, see `Ledger.delivered`."""
+def delivered(connection: sa.Connection, at_once: int) -> Iterator[str]:
+    """All that was acknowledged in a request, as texts of some so many lines, see `Ledger.delivered`."""
     query = (
-        sa.select(contents.c.lines)
-        .join(batches, batches.c.batch_id == contents.c.batch_id)
+        sa.select(batches.c.size, contents.c.lines)
+        .join(contents, contents.c.batch_id == batches.c.batch_id)
         .where(batches.c.state == State.ACKNOWLEDGED)
     )
-    for chunk in connection.execute(query, execution_options=_STREAM).scalars().partitions(READ_AT_ONCE):
-        yield "\n".join(chunk)
+    texts: list[str] = []
+    number = 0
+    for size, lines in connection.execute(query, execution_options=_STREAM):
+        texts.append(lines)
+        number += size
+        if number >= at_once:
+            yield "\n".join(texts)
+            texts, number = [], 0
+    if texts:
+        yield "\n".join(texts)
 
 
 def holding(connection: sa.Connection, action_ids: Collection[str]) -> list[int]:

@@ -159,7 +159,7 @@ class Ledger:
             known.state == sa.literal_column("'acknowledged'")
         )
         with self.reading() as connection:
-            yield from batches.delivered(connection)
+            yield from batches.delivered(connection, DELIVERED_AT_ONCE)
             last: Any = None
             while True:
                 after = place > sa.tuple_(*last) if last else sa.true()
