@@ -85,10 +85,11 @@ class Batch(NamedTuple):
 
 def mark(connection: sa.Connection) -> Mark:
     """This moment. Requests that are out are none of what lies before it."""
+    # in this order: others go on meanwhile, and what they begin or take apart must lie after it
     ((single,),) = _LAST_SINGLE.rows(connection, {})
-    ((out,),) = _FIRST_OUT.rows(connection, {})
     ((last,),) = _LAST.rows(connection, {})
-    return Mark(single, last if out is None else out - 1)
+    ((out,),) = _FIRST_OUT.rows(connection, {})
+    return Mark(single, last if out is None else min(last, out - 1))
 
 
 def heard_since(connection: sa.Connection, since: Mark, destination: str) -> tuple[set[str], Mark]:
@@ -157,7 +158,7 @@ def end(
     named = [
         {"batch_id": number, "vendor_references": orjson.dumps(names).decode()}
         for number, names, *_ in mine
-        if any(names)
+        if any(name is not None for name in names)
     ]
     _REFER.run_each(connection, named)
     return {each[0] for each in taken}.difference(out)

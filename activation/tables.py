@@ -210,9 +210,10 @@ def _create(engine: sa.Engine) -> None:
                 if name == earlier or not {column.name for column in table.columns} <= columns:
                     _copy(connection, name, table, columns)
         metadata.create_all(connection)
-        if not {"deliveries", "attempts"} <= set(sa.inspect(connection).get_view_names()):
-            for view in views(engine.dialect.name):
-                connection.exec_driver_sql(view)
+        shown = set(sa.inspect(connection).get_view_names())
+        for name, statement in views(engine.dialect.name).items():
+            if name not in shown:
+                connection.exec_driver_sql(statement)
 
 
 def _copy(connection: sa.Connection, name: str, table: sa.Table, columns: Collection[str]) -> None:

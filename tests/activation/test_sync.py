@@ -163,7 +163,7 @@ def test_the_ledger_holds_the_same_of_an_action_whichever_way_it_came_there(site
 
     def rows() -> list[Any]:
         with ledger.transaction() as connection:
-            query = "select * from deliveries order by action_id"
+            query = "select * from deliveries join payloads using (action_id) order by action_id"
             found = [dict(row._mapping) for row in connection.exec_driver_sql(query)]
             for table in metadata.sorted_tables:
                 connection.execute(table.delete())

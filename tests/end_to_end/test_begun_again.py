@@ -118,7 +118,9 @@ def somebody(job: Job) -> tuple[str, list[str]]:
     with sqlite3.connect(job.data_dir / "ledger.sqlite") as ledger:
         users = [
             json.loads(payload).get("user_id")
-            for (payload,) in ledger.execute("select payload from deliveries where destination = 'customerio'")
+            for (payload,) in ledger.execute(
+                "select payload from deliveries join payloads using (action_id) where destination = 'customerio'"
+            )
         ]
     for user in filter(None, users):
         for _, address, names, name in read(job.data_dir / "warehouse.duckdb", SOMEBODY, {"user": user}):
