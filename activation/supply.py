@@ -28,8 +28,8 @@ class Supply:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left of what was read; see `fill`."""
-        return not self._next
+        """Whether nothing is left."""
+        return self._is_read and not self._next
 
     def fill(self, number: int) -> None:
         """Read on until so many are there, or all that there are. This takes time, and no ledger should wait for it."""

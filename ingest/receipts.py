@@ -1,7 +1,7 @@
 """Receipts: our own delivery ledger, read back as a source like any other.
 
-Data flow: <data_dir>/ledger.sqlite, or the database that `activation.ledger_url` names, tables deliveries and attempts
--> raw_receipts.*, by SQL only: this package knows the two tables' columns (the contract), not the code that writes
+Data flow: <data_dir>/ledger.sqlite, or the database that `activation.ledger_url` names, views deliveries and attempts
+-> raw_receipts.*, by SQL only: this package knows the columns of the two views (the contract), not the code that writes
 them.
 Incremental rule: deliveries by `updated_at`, attempts by `finished_at`, from the newest value seen minus one second on,
 so that what was written within the same second is not lost. Merged by their ids. A ledger that is not there is empty.

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from activation import batches
 from activation.actions import Action, Outcome, State
+from activation.batches import BEGINNING
 from activation.deliver import Budget, work
 from activation.destinations import Basics
 from activation.errors import BatchRejectedError, LimitedError, NotSentError, OutcomeUnknownError, StoppedError
@@ -134,6 +135,7 @@ def test_whatever_comes_back_the_ledger_shows_the_same_whether_it_keeps_requests
         (tally,) = work(
             "plan", {"customerio": desk}, ledger, time, budget, rng=random.Random(3), fresh=fresh, since=since
         )
+        assert not (is_singly and ledger.batched(BEGINNING))
         snapshot = ledger.snapshot()
         (deliveries, attempts) = told(ledger)
         assert sorted(snapshot) == sorted(row[0] for row in deliveries) == sorted(each.action_id for each in made)
