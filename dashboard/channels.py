@@ -161,6 +161,7 @@ def payback(published: Published) -> Section:
         }
         for row in known
     ]
+    is_cut = any(row["paid_back_share"] > CUT for row in known)
     paid = sum(1 for row in ends.values() if row["paid_back_share"] is not None and row["paid_back_share"] >= 1)
     return Section(
         "payback",
@@ -179,9 +180,17 @@ def payback(published: Published) -> Section:
             list(ends.values()),
         ),
         ["payback_curves"],
-        charts.curves(rows, "months since acquisition", "share", reference=1, highest=float(CUT), width=drawing.FULL)
+        charts.curves(
+            rows,
+            "months since acquisition",
+            "share",
+            reference=1,
+            highest=float(CUT) if is_cut else None,
+            width=drawing.FULL,
+        )
         if rows
         else None,
-        f"One line per month of acquisition; the dashed line is the spend; cut at {CUT} times the spend.",
+        "One line per month of acquisition; the dashed line is the spend"
+        + (f"; cut at {CUT} times the spend." if is_cut else "."),
         is_wide=True,
     )

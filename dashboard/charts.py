@@ -22,6 +22,7 @@ from dashboard.drawing import (
     decades,
     months,
     room_for,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -209,7 +210,12 @@ def curves(
     scale = alt.Scale(domain=[0, highest], nice=False) if highest is not None else alt.Scale(zero=True)
     y = alt.Y("value:Q", axis=axis_of(kind), scale=scale)
     base = alt.Chart(data(rows), width=width, height=300).encode(
-        x=alt.X("x:Q", title=x_title, axis=alt.Axis(format="d", tickMinStep=1), scale=alt.Scale(nice=False)),
+        x=alt.X(
+            "x:Q",
+            title=x_title,
+            axis=alt.Axis(format="d", values=whole(row["x"] for row in rows)),
+            scale=alt.Scale(nice=False, zero=False),
+        ),
         y=y,
         detail="series:N",
     )

@@ -54,11 +54,12 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
         "domainColor": "var(--rule-strong)", "gridColor": "var(--rule)", "tickColor": "var(--rule-strong)",
         "labelColor": "var(--soft)", "titleColor": "var(--soft)", "labelFont": font, "titleFont": font,
         "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "labelPadding": 6, "titlePadding": 10,
+        "aria": False,  # every mark says in its own sentence what an axis would have to be read for
     }  # fmt: skip
     legend = {
         "labelColor": "var(--ink)", "titleColor": "var(--soft)", "labelFont": font, "titleFont": font,
         "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "orient": "top", "title": None,
-        "symbolType": "square", "symbolStrokeWidth": 0, "columnPadding": 14,
+        "symbolType": "square", "symbolStrokeWidth": 0, "columnPadding": 14, "aria": False,
     }  # fmt: skip
     config: dict[str, Any] = {
         "autosize": {"type": "fit-x", "contains": "padding"},
@@ -106,6 +107,14 @@ def decades(ends: Iterable[Any]) -> list[float]:
         return []
     powers = range(math.floor(math.log10(known[0])), math.ceil(math.log10(known[-1])) + 1)
     return [step * 10.0**power for power in powers for step in (1, 2, 5) if known[0] <= step * 10.0**power <= known[-1]]
+
+
+def whole(values: Iterable[int]) -> list[int]:
+    """Which of the whole numbers an axis names: round ones, twenty at most."""
+    known = sorted(set(values))
+    reach = known[-1] - known[0] if known else 0
+    step = next(step for power in range(9) for step in (10**power, 2 * 10**power, 5 * 10**power) if step * 19 >= reach)
+    return list(range(-(-known[0] // step) * step, known[-1] + 1, step)) if known else []
 
 
 def months(rows: Sequence[Row]) -> alt.X:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from dashboard import story
+from dashboard import standing, story
 from dashboard.content import Value
 from dashboard.published import NothingPublishedError, opened
-from dashboard.wording import count, money, plain, share
+from dashboard.wording import count, dollars, interval, money, plain, several, share
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -42,6 +43,8 @@ def main() -> None:
         with opened(pointer) as published:
             as_of = published.row(story.AS_OF)["as_of"]
             st.sidebar.markdown(f"### Customer lifecycle\nas published for {as_of:%d %b %Y %H:%M} UTC")
+            for doubt in standing.doubts(published):
+                st.sidebar.warning(literal(doubt))
             room = st.sidebar.radio("Look at", ["One customer", "The past, played again"], key="room")
             if room == "One customer":
                 one_customer(published, as_of)
@@ -49,6 +52,11 @@ def main() -> None:
                 the_past(published)
     except NothingPublishedError as error:
         st.error(str(error))
+
+
+def literal(text: str) -> str:
+    """A text from outside as Markdown that shows it letter by letter: no link, no emphasis, no formula."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!$:~|<>])", r"\\\1", text)
 
 
 def one_customer(published: Published, as_of: dt.datetime) -> None:
@@ -61,7 +69,7 @@ def one_customer(published: Published, as_of: dt.datetime) -> None:
     ).strip()
     rows = published.rows(story.FOUND, {"asked": asked}) if asked else published.rows(story.AT_STAKE)
     if not rows:
-        st.info(f"Nobody is known as “{asked}”. Names and domains may be cut short; an id has to be whole.")
+        st.info(f"Nobody is known as “{literal(asked)}”. Names and domains may be cut short; an id has to be whole.")
         return
     names = {row["customer_id"]: story.shown_name(row) for row in rows}
     customer = st.sidebar.selectbox("Customer", list(names), format_func=names.__getitem__, key="customer")
@@ -72,7 +80,7 @@ def one_customer(published: Published, as_of: dt.datetime) -> None:
         since = max(since, row["first_seen_at"] - dt.timedelta(days=1))
     when = {"customer": customer, "since": since, "until": as_of}
 
-    st.title(row["customer_name"] or customer)
+    st.title(literal(row["customer_name"] or customer))
     since_when = f" since {row['state_entered_at']:%d %b %Y}" if row["state_entered_at"] else ""
     over = " It has been there for longer than it should." if row["is_over_time_limit"] else ""
     state = plain(row["lifecycle_state"] or "no state")
@@ -101,8 +109,8 @@ def one_customer(published: Published, as_of: dt.datetime) -> None:
 def figures(row: Row) -> None:
     """What it is worth and what it is likely to do, each estimate with its interval."""
     columns = st.columns(4)
-    columns[0].metric("USD a month", money(row["mrr"]))
-    columns[0].caption(f"plan {row['plan'] or 'none'}, {count(row['seats'] or 0)} seats")
+    columns[0].metric("MRR, USD", money(row["mrr"]))
+    columns[0].caption(f"plan {row['plan'] or 'none'}, {several(row['seats'] or 0, 'seat')}")
     for column, name, label in (
         (columns[1], "churn_risk", "Risk of leaving"),
         (columns[2], "upgrade_readiness", "Upgrade"),
@@ -111,10 +119,10 @@ def figures(row: Row) -> None:
         if row[name] is None:
             column.caption(f"no score: {row['not_scored_because'] or 'no reason given'}")
         else:
-            column.caption(f"{share(row[f'{name}_low'])} to {share(row[f'{name}_high'])}; {row[f'{name}_reasons']}")
-    columns[3].metric("LTV of its channel, USD", money(row["channel_ltv"]))
+            column.caption(f"{interval(row, name, 'share')}; {row[f'{name}_reasons']}")
+    columns[3].metric("LTV of its channel, USD", dollars(row["channel_ltv"]))
     if row["channel_ltv"] is not None:
-        columns[3].caption(f"{money(row['channel_ltv_low'])} to {money(row['channel_ltv_high'])} USD")
+        columns[3].caption(interval(row, "channel_ltv", "dollars"))
 
 
 def the_numbers(published: Published, row: Row, signals: list[Row], decisions: list[Row], when: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dashboard import changes
+from dashboard.content import Value
 from dashboard.wording import count, several
 
 if TYPE_CHECKING:
@@ -49,6 +50,18 @@ class Standing:
     held_back_as_of: datetime | None
     held_back_reason: str | None
     facts: tuple[Fact, ...]
+
+
+def doubts(published: Published) -> list[str]:
+    """What everybody has to know before reading a number: that newer ones were held back, that a silo is stale."""
+    silos = published.row(SILOS)
+    found = []
+    if silos["held_back_as_of"] is not None:
+        when = Value(silos["held_back_as_of"], "instant").shown
+        found.append(f"Not the newest numbers: the run of {when} was held back: {silos['held_back_reason']}")
+    if silos["stale"]:
+        found.append(f"Older than it should be: {silos['stale']}.")
+    return found
 
 
 def read(published: Published) -> Standing:

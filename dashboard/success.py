@@ -203,7 +203,8 @@ def _flows(published: Published) -> Section:
     return Section(
         "flows",
         "Who moved in the last 30 days?",
-        f"Most often from {plain(first['from_state'])} to {plain(first['to_state'])}, {first['moves']} times."
+        f"Most often from {plain(first['from_state'])} to {plain(first['to_state'])},"
+        f" {several(first['moves'], 'time')}."
         if first
         else "Nobody moved.",
         Table(

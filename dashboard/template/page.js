@@ -90,7 +90,7 @@
 
   // What a mark stands for, at the pointer, under a finger, or where the arrow keys are. Screen readers read the same
   // sentence from the mark itself.
-  const MARKS = ".picture [role=graphics-symbol]:not([aria-roledescription=axis]):not([aria-roledescription=legend])";
+  const MARKS = ".picture [role=graphics-symbol]";
   const said = document.getElementById("said");
   const say = (mark, x, y) => {
     for (const other of all(".picture .at")) if (other !== mark) other.classList.remove("at");

@@ -36,9 +36,12 @@ body {
   font: 15px/1.5 Inter, system-ui, "Segoe UI", sans-serif; color: var(--ink); background: var(--paper);
   max-width: 78rem; margin: 2rem auto; padding: 0 1.5rem;
 }
-h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.015em; } h2 { margin: 2.5rem 0 0; font-size: 1.15rem; }
+h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.015em; }
+h2 { margin: 2.5rem 0 0; font-size: 1.15rem; overflow-wrap: anywhere; }
 p { margin: .3rem 0 .8rem; max-width: 60rem; }
-code, td:first-child { font: .88em ui-monospace, Menlo, Consolas, monospace; }
+code, tbody th { font: .88em ui-monospace, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.skip { position: absolute; left: -9999px; } .skip:focus { position: static; }
 .quiet { color: var(--quiet); } input { font: inherit; width: 22rem; max-width: 100%; padding: .4rem .6rem; }
 nav { columns: 15rem; margin: 1rem 0; font-size: .92em; } nav a { display: block; padding: 1px 0; }
 a { color: inherit; text-decoration-color: var(--quiet); text-underline-offset: 3px; }
@@ -47,15 +50,15 @@ section { scroll-margin-top: 1rem; } section:target h2 { border-left: 3px solid 
 dt { font-weight: 600; margin-top: .8rem; } dt:target { color: var(--mark); } dd { margin: 0; max-width: 60rem; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; }
 thead th { position: sticky; top: 0; background: var(--paper); }
-th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td:first-child { white-space: nowrap; } td:nth-child(2) { width: 48%; } td:last-child { white-space: nowrap; }
+th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+tbody th { white-space: nowrap; } td:nth-child(2) { width: 48%; } td:last-child { white-space: nowrap; }
 .personal { font-weight: 600; } [hidden] { display: none; }
 @media (max-width: 50rem) {
   body { padding: 0 1rem; } nav { columns: 1; } thead { display: none; }
-  td:nth-child(n) { width: auto; white-space: normal; }
-  tr:not([hidden]), td { display: block; padding: 0; border: 0; }
+  td:nth-child(n), tbody th { width: auto; white-space: normal; }
+  tr:not([hidden]), td, tbody th { display: block; padding: 0; border: 0; }
   tbody tr { padding: .6rem 0 !important; border-bottom: 1px solid var(--line) !important; }
-  td:first-child { font-weight: 600; overflow-wrap: anywhere; } td:empty { display: none; }
+  tbody th { font-weight: 600; } td:empty { display: none; }
   td:nth-child(n+3)::before { content: attr(data-label) ": "; color: var(--quiet); }
 }
 @media print {
@@ -78,9 +81,10 @@ function show() {
     }
     section.hidden = !any;
   }
-  count.textContent = shown + " columns";
+  count.textContent = shown.toLocaleString("en") + (shown === 1 ? " column" : " columns");
 }
 box.addEventListener("input", show);
+box.form.addEventListener("submit", (event) => event.preventDefault());
 show();
 """
 
@@ -125,13 +129,17 @@ def write_page(connection: duckdb.DuckDBPyConnection, database: str, path: Path,
     path.write_text(
         "<!doctype html><html lang='en'><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>Published columns</title><style>{_STYLE}</style>"
+        "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'; style-src 'unsafe-inline';"
+        " script-src 'unsafe-inline'; img-src data:\">"
+        f"<title>Published columns · customer lifecycle</title><style>{_STYLE}</style>"
+        "<a class='skip' href='#columns'>Skip to the columns</a><header>"
         f"<h1>Published columns</h1><p class='quiet'>Version {html.escape(version)}."
         " What every published column says; a column that names a person, or stands for one, is marked.</p>"
-        "<form onsubmit='return false'><label>Find <input type='search' placeholder='a name, unit, owner, rule ...'>"
+        "<form role='search'><label>Find <input type='search' placeholder='a name, unit, owner, rule ...'>"
         f"</label> <output class='quiet'></output></form>"
-        f"<nav aria-label='Tables'>{index}<a href='#rules'>The rules</a></nav>{''.join(sections)}"
-        f"<h2 id='rules'>The rules</h2><dl>{explained}</dl><script>{_FILTER}</script></html>\n",
+        f"<nav aria-label='Tables'>{index}<a href='#rules'>The rules</a></nav></header>"
+        f"<main id='columns' tabindex='-1'>{''.join(sections)}"
+        f"<h2 id='rules'>The rules</h2><dl>{explained}</dl></main><script>{_FILTER}</script></html>\n",
         encoding="utf-8",
     )
 
@@ -143,15 +151,18 @@ def _section(schema: str, table: str, said: str, columns: list[tuple[Any, ...]],
         name, text = rules.get(definition, (definition or "", ""))
         rule = f"<a href='#rule-{_text(definition)}' title='{_text(text)}'>{_text(name)}</a>" if text else _text(name)
         lines.append(
-            f"<tr><td>{_text(column)}</td><td>{_prose(description)}</td><td data-label='Unit'>{_text(unit)}</td>"
+            f"<tr><th scope='row'>{_text(column)}</th><td>{_prose(description)}</td>"
+            f"<td data-label='Unit'>{_text(unit)}</td>"
             f"<td data-label='Rule'>{rule}</td>"
             f"<td data-label='Personal' class='{_text(pii)}'>{_text('' if pii == IMPERSONAL else pii)}</td>"
             f"<td data-label='Type' class='quiet'>{_text(kind)}</td></tr>"
         )
     return (
-        f"<section id='{_text(table)}'><h2>{_text(schema)}.{_text(table)}</h2>"
+        f"<section id='{_text(table)}' aria-labelledby='{_text(table)}-name'>"
+        f"<h2 id='{_text(table)}-name'>{_text(schema)}.{_text(table)}</h2>"
         f"<p>{_prose(said)} <span class='quiet'>Owner: {_text(owner)}.</span></p>"
-        "<table><thead><tr><th scope='col'>Column</th><th scope='col'>What it says</th><th scope='col'>Unit</th>"
+        f"<table><caption class='unseen'>Columns of {_text(table)}</caption>"
+        "<thead><tr><th scope='col'>Column</th><th scope='col'>What it says</th><th scope='col'>Unit</th>"
         "<th scope='col'>Rule</th><th scope='col'>Personal</th><th scope='col'>Type</th></tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></section>"
     )

@@ -52,3 +52,9 @@ def test_a_picture_is_as_wide_as_its_column_however_long_its_labels_are() -> Non
 def test_names_at_the_ends_of_lines_are_moved_apart_and_keep_their_order() -> None:
     assert drawing.apart([5.0, 1.0, 1.2, 9.0], 1.0) == [5.0, 1.0, 2.0, 9.0]
     assert drawing.apart([], 1.0) == []
+
+
+def test_an_axis_names_whole_numbers_once_each_and_few_enough_to_read() -> None:
+    assert drawing.whole([0, 1, 2, 1]) == [0, 1, 2]
+    assert drawing.whole(range(1, 60)) == list(range(5, 60, 5))
+    assert drawing.whole([]) == []

@@ -28,6 +28,10 @@ create table marts.customer_lifecycle as
         2400::decimal(18, 2) as channel_ltv_high, 'help, call' as allowed_actions
     from (values ('c_1', 'Acme', 'acme.example', 80::decimal(18, 2), 0.1), ('c_2', null, null, null, null))
         as customers (customer_id, customer_name, domain, mrr, churn_risk);
+create table marts.source_refresh as
+    select
+        'stripe' as source, true as is_stale, true as is_held_back, timestamp '2026-03-02' as held_back_as_of,
+        '1 check failed: mrr_bridge.' as held_back_reason, timestamp '2026-02-27' as data_is_final_until;
 create table marts.customer_identities as select 'c_2' as customer_id, 'cus_9' as source_record_id;
 create table marts.lifecycle_state_history as
     select
@@ -99,12 +103,16 @@ def test_a_customers_story_is_told_from_the_published_file(app: Any) -> None:
     assert "**adopted** since 05 Jan 2026; success answers for it. It has been there for longer" in text
     assert "time limit in adopted since 01 Feb 2026: Too long." in text
     assert {metric.label: metric.value for metric in app.metric} == {
-        "USD a month": "80.00",
+        "MRR, USD": "80.00",
         "Risk of leaving": "10.0%",
         "Upgrade": "\N{EN DASH}",
-        "LTV of its channel, USD": "1,900.50",
+        "LTV of its channel, USD": "1,900",
     }
-    assert "2.0% to 30.0%; short visits" in text
+    assert "95% interval 2.0% to 30.0%; short visits" in text
+    assert [warning.value.replace("\\", "") for warning in app.sidebar.warning] == [
+        "Not the newest numbers: the run of 02 Mar 2026 00:00 UTC was held back: 1 check failed: mrr_bridge.",
+        "Older than it should be: stripe.",
+    ]
     assert "no score: too young" in text
     assert len(app.get("vega_lite_chart")) == 3
     signals, decisions, hand_offs = (frame.value for frame in app.dataframe)
@@ -112,6 +120,10 @@ def test_a_customers_story_is_told_from_the_published_file(app: Any) -> None:
     assert list(decisions["held back by"]) == ["holdout"]
     assert list(hand_offs["to team"]) == ["success"]
     assert "- call\n- help" in text
+
+
+def test_a_name_is_neither_a_link_nor_a_formula() -> None:
+    assert explorer.literal("[Acme](https://x) $a$ *b*") == r"\[Acme\]\(https\://x\) \$a\$ \*b\*"
 
 
 def test_a_customer_is_found_by_name_domain_or_any_id(app: Any) -> None:

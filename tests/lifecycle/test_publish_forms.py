@@ -137,6 +137,8 @@ def test_the_catalogue_page_says_what_every_column_is_and_asks_nobody_else(place
         assert said in page
     loaded = re.search(r"(src|url)\s*[=(]|href\s*=\s*(?!'#)|https?://|@import|fetch\(", page)
     assert not loaded, "nothing is loaded from anywhere"
+    assert "default-src 'none'" in page
+    assert page.count("<table>") == page.count("<caption") == page.count("<section")
     assert set(re.findall("href='#([^']+)'", page)) <= set(re.findall("id='([^']+)'", page))
 
 
