@@ -46,22 +46,5 @@ group by previous_account_id, account_id
 
 union all
 
-select
-    identifier_type || '=' || old_value as node_a,
-    identifier_type || '=' || new_value as node_b,
-    'alias' as link_method,
-    effective_at as linked_at
-from {{ ref('identity_aliases') }}
-where identifier_type = 'account_id' and effective_at <= {{ as_of() }}
-
-union all
-
-select
-    overrides.record_a as node_a,
-    overrides.record_b as node_b,
-    'override' as link_method,
-    cast(overrides.decided_on as timestamp) as linked_at
-from {{ ref('identity_overrides') }} as overrides
-inner join records as records_a on overrides.record_a = records_a.record_key
-inner join records as records_b on overrides.record_b = records_b.record_key
-where overrides.verdict = 'together'
+---------- what people decided
+{{ decided_links(['account_id']) }}
