@@ -52,6 +52,7 @@ __all__ = ["DIED_IN_FLIGHT", "Ledger", "Result", "metadata"]
 
 CHUNK = 5_000
 DELIVERED_AT_ONCE = 50_000
+REWRITTEN_DAYS = 30  # of the run's clock
 OPENED_SECONDS = 7 * 86400.0  # for how long it is remembered that a queue was opened; no run takes that long
 
 
@@ -73,8 +74,7 @@ class Ledger:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
         if self.is_sqlite:
-            with self.reading() as connection:
-                connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+            self._truncate_log()
         self._engine.dispose()
 
     @contextmanager
@@ -253,20 +253,45 @@ class Ledger:
             rows = [{"queue": name, "plan_id": plan_id, "opened_at": wall} for name in names]
             connection.execute(openings.insert(), rows)
 
-    def compact(self) -> None:
-        """Rewrite the tables, so that nothing is left in them of what was erased.
+    def compact(self, now: datetime) -> None:
+        """Rewrite the tables, so that nothing is left in them of what was erased. Nobody else can work meanwhile.
 
         What a PostgreSQL server keeps beside its tables (its log, its backups) is its owner's to dispose of.
         """
         if self.is_sqlite:
             with self.reading() as connection:
+                connection.exec_driver_sql(f"pragma user_version = {now.toordinal()}")
                 connection.exec_driver_sql("vacuum")
-                connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+            self._truncate_log()
+        else:
+            self._vacuum("vacuum full")
+
+    def tidy(self, now: datetime) -> None:
+        """Let go of what was erased, without stopping those who work, except for a moment once in `REWRITTEN_DAYS`.
+
+        SQLite overwrites what it erases, but where a row moved to another page before, the old one may hold a copy:
+        such copies go when the file is rewritten. PostgreSQL keeps what was erased until something new is written over
+        it. To rewrite its tables would lock them, so that is done when somebody is forgotten, or by their owner.
+        """
+        if not self.is_sqlite:
+            self._vacuum("vacuum")
             return
+        with self.reading() as connection:
+            rewritten: int = connection.exec_driver_sql("pragma user_version").scalar_one()
+        if 0 <= now.toordinal() - rewritten < REWRITTEN_DAYS:
+            self._truncate_log()
+        else:
+            self.compact(now)
+
+    def _truncate_log(self) -> None:
+        with self.reading() as connection:
+            connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+
+    def _vacuum(self, how: str) -> None:
         alone = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT", only_reads=True)
         with alone as connection:
             for table in (singles, single_attempts, *BATCHED):
-                connection.exec_driver_sql(f"vacuum full {table.name}")
+                connection.exec_driver_sql(f"{how} {table.name}")
 
     def waits_for_a_hand(self, plan_id: str) -> dict[str, int]:
         """Per destination, what is queued under this plan."""

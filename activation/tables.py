@@ -240,6 +240,7 @@ def _configure(raw: Any, _record: Any) -> None:
     cursor.execute("pragma page_size = 8192")  # of a new ledger; a step writes whole pages, each with some ten rows
     cursor.execute("pragma journal_mode = wal")
     cursor.execute("pragma synchronous = full")
+    cursor.execute("pragma secure_delete = on")  # what is erased is overwritten; most of the world's SQLite does not
     cursor.execute("pragma cache_size = -8000")  # KiB; what a step changes is not read again and again
     cursor.execute("pragma wal_autocheckpoint = 8000")  # pages; fewer of them means fewer waits for the disk
     cursor.close()

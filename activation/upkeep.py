@@ -125,7 +125,7 @@ def forget_matching(ledger: Ledger, now: datetime, is_theirs: Callable[[str, Seq
             )
         )
         connection.execute(erasing, some)
-    ledger.compact()
+    ledger.compact(now)
     return len(ids)
 
 
@@ -160,7 +160,7 @@ def expire(ledger: Ledger, before: datetime, now: datetime) -> int:
         settled = connection.execute(sa.update(singles).where(is_old).values(payload=NOTHING)).rowcount
         settled += batches.erase_payloads(connection, before)
     if dropped + settled:
-        ledger.compact()
+        ledger.tidy(now)
     return dropped + settled
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, deliver
@@ -143,6 +144,35 @@ def test_a_forgotten_customer_leaves_no_byte_behind(either: Ledger, action: Any)
     }
     assert secret.encode() not in kept_in(ledger)
     assert verdicts(ledger, theirs) == [Verdict.UNCHANGED, Verdict.BLOCKED]
+
+
+def test_what_expires_day_by_day_is_wiped_where_it_lies_and_the_tables_are_rewritten_now_and_then(
+    either: Ledger, action: Any
+) -> None:
+    """Rewriting a large ledger stops everybody who works with it, so no day may need it."""
+    ledger, rewritten = either, []
+
+    def watched(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        if statement.startswith("vacuum full" if not ledger.is_sqlite else "vacuum"):
+            rewritten.append(day)
+
+    sa.event.listen(ledger._engine, "before_cursor_execute", watched)
+    for day in (0, 1, 2, 31):
+        today = AS_OF + timedelta(days=day)
+        # long enough for a page of its own to be freed with it
+        sent = [action(100 + 10 * day + n, payload=f'{{"email":"{"day@acme.example " * 400}"}}') for n in range(5)]
+        ledger.enqueue(sent, today)
+        ledger.intend(sent, today)
+        ledger.record([Result(each, Outcome.acknowledged("ref")) for each in sent], today)
+        later = today + timedelta(hours=1)
+        assert expire(ledger, later, later) == len(sent)
+        if ledger.is_sqlite:
+            assert b"@acme.example" not in kept_in(ledger)
+    assert rewritten == ([0, 31] if ledger.is_sqlite else [])
+    day = 32
+    forget(ledger, action(100).customer_id, AS_OF + timedelta(days=day))
+    assert rewritten[-1] == day, "who is forgotten leaves no byte anywhere"
+    assert b"@acme.example" not in kept_in(ledger)
 
 
 def test_one_of_several_people_is_forgotten_by_what_names_them(either: Ledger, action: Any) -> None:
