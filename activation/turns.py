@@ -71,14 +71,21 @@ class Turns:
         )
         if not keys:
             return
-        found = self._found(f"select place, line from ({keys}) order by priority, occurred_at, action_id", self._given)
-        for start in range(0, len(found), LOOKED_UP):
-            here = found[start : start + LOOKED_UP]
-            read = {
-                place: self._read(place, [line for _, line in lines])
-                for place, lines in groupby(sorted(here), itemgetter(0))
-            }
-            yield [read[place][line] for place, line in here]
+        with self._one_reads:
+            self._cursor.execute(
+                "create or replace temp table turns as select place, line, row_number() over"
+                f" (order by priority, occurred_at, action_id) as turn from ({keys})",
+                self._given,
+            )
+        (number,) = self._found("select count(*) from turns")[0]
+        for start in range(0, number, LOOKED_UP):
+            here = " union all ".join(
+                f"select {self._columns}, turns.turn from {self._desired[place]} as desired join turns"
+                f" on turns.line = desired.rowid and turns.place = {place}"
+                f" and turns.turn between {start + 1} and {start + LOOKED_UP}"
+                for place in places
+            )
+            yield self._found(f"select * exclude (turn) from ({here}) order by turn")
 
     def _read(self, place: int, lines: list[int]) -> dict[int, tuple[Any, ...]]:
         """The rows with these numbers in one of the tables, by number."""
