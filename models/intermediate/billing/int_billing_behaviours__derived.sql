@@ -34,6 +34,7 @@ identities as (
 
 ),
 
+-- revenue that came, went or changed, as behaviours
 movements as (
 
     select
@@ -53,6 +54,7 @@ movements as (
 
 ),
 
+-- trials, failed payments and notices, as behaviours when they begin
 spell_starts as (
 
     select
@@ -71,6 +73,7 @@ spell_starts as (
 
 ),
 
+-- past due that ended because somebody paid
 recoveries as (
 
     select
@@ -91,6 +94,7 @@ recoveries as (
 
 ),
 
+-- a new period that was paid for
 renewals as (
 
     select

@@ -215,6 +215,7 @@ first_payments as (
 
 ),
 
+-- what has the customer brought, at the margin that its plan of today had in each month?
 realised as (
 
     select

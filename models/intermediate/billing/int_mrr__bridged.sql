@@ -46,6 +46,7 @@ totals as (
 
 ),
 
+-- rounded once, and from here on every sum is a sum of what is shown
 rounded as (
 
     select

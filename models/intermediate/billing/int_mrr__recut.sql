@@ -91,6 +91,7 @@ deviations as (
 
 ),
 
+-- the facts under our rules (step 0), and then with one rule of the tool more at each step
 steps as (
 
     select

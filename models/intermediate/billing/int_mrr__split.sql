@@ -79,6 +79,7 @@ sides as (
 
 ),
 
+-- what did each plan have before and after?
 plans as (
 
     select
@@ -96,6 +97,7 @@ plans as (
 
 ),
 
+-- a plan that stayed changed by seats or price, one that came or went by plan
 plan_effects as (
 
     select
@@ -165,6 +167,7 @@ effects as (
 
 ),
 
+-- all four at the rate that opened the month, like the movement that they add up to
 rated as (
 
     select

@@ -91,6 +91,7 @@ grid as (
 
 ),
 
+-- what stood in each currency after each change of any of them?
 standing as (
 
     select

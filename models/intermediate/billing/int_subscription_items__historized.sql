@@ -68,6 +68,7 @@ changes as (
 
 ),
 
+-- each change holds until the next
 historized as (
 
     select

@@ -51,6 +51,7 @@ tier_elements as (
 
 ),
 
+-- from the vendor's tiers, what does a unit cost up to which quantity, and what is added flat?
 tier_bounds as (
 
     select
@@ -239,6 +240,7 @@ shared as (
 
 ),
 
+-- in which order are an item's discounts taken off? an amount for several items is shared by what they cost
 discount_steps as (
 
     select

@@ -125,6 +125,7 @@ cost as (
 
 ),
 
+-- weeks with customers and no spend, or spend and no customers, are weeks, too
 weeks as (
 
     select

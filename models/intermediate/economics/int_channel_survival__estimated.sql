@@ -66,6 +66,7 @@ support as (
 
 ),
 
+-- the mean of the last observed months stands in for what nobody has reached
 tails as (
 
     select
@@ -114,6 +115,7 @@ filled as (
 
 ),
 
+-- how many leave in each month of tenure, what do those who stay bring, and what is that worth today?
 rated as (
 
     select

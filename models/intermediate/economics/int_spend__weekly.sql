@@ -24,6 +24,7 @@ rates as (
 
 ),
 
+-- spend in dollars at the rate that closed the month
 converted as (
 
     select

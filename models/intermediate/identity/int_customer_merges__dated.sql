@@ -63,6 +63,7 @@ units as (
 
 ),
 
+-- under which nodes may a member be known to belong to an account?
 account_nodes as (
 
     select

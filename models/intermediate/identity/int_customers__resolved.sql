@@ -72,6 +72,7 @@ customer_domains as (
 
 ),
 
+-- which silos know the customer?
 known_by as (
 
     select

@@ -237,6 +237,7 @@ keyed as (
 
 ),
 
+-- which values may join nobody, whoever carries them?
 blocked_values as (
 
     select distinct

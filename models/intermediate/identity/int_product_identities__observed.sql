@@ -76,6 +76,7 @@ statements as (
 
 ),
 
+-- addresses and names of people stand in identify messages, those of companies in group messages
 parsed as (
 
     select

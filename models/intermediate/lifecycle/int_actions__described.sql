@@ -221,6 +221,7 @@ usage as (
 
 ),
 
+-- what was used most in the seven days before?
 event_counts as (
 
     select

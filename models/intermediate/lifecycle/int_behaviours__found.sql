@@ -201,6 +201,7 @@ named{{ '_in_ways' if several }} as (
     )
 {% endset %}
 
+-- when was the first and the last use of a day, and when did a device last name its time zone?
 days as (
 
     select
@@ -365,6 +366,7 @@ found as (
             and known_before.behaviour_number = found.behaviour_number
 {% endset %}
 
+-- what did earlier runs find in the partitions that may be different?
 known_before as (
 
     select

@@ -21,6 +21,7 @@ identities as (
 
 ),
 
+-- what arrived counts from then on, what may have arrived from when it was planned
 dated as (
 
     select

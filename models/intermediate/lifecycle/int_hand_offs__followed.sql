@@ -102,6 +102,7 @@ lateness as (
 
 ),
 
+-- until when is the new owner expected to do something?
 handed as (
 
     select

@@ -73,6 +73,7 @@ shown as (
 
 ),
 
+-- what is shown of the three, and why?
 derived as (
 
     select

@@ -54,6 +54,7 @@ extracts as (
 
 ),
 
+-- occurrences and extracts on one line, silo by silo
 timeline as (
 
     select

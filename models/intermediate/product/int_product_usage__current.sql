@@ -151,6 +151,7 @@ active_people as (
 
 ),
 
+-- who uses two products is one person in all
 people as (
 
     select

@@ -54,6 +54,7 @@ attributed as (
 
 ),
 
+-- people are counted per product; over all products they are counted anew
 per_product as (
 
     select

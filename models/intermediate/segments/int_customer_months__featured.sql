@@ -226,6 +226,7 @@ last_used as (
 
 ),
 
+-- what was subscribed to at the end of the month?
 subscribed as (
 
     select

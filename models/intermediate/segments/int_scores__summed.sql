@@ -150,6 +150,7 @@ ranked_reasons as (
 
 ),
 
+-- the three features that count most, in words
 reasoned as (
 
     select

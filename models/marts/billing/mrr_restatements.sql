@@ -143,6 +143,7 @@ moved as (
 
 ),
 
+-- a billing customer that moved is evidence for both, who lost it and who got it
 moved_sides as (
 
     select

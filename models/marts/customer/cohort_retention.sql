@@ -118,6 +118,7 @@ cuts as (
 
 ),
 
+-- the same customers cut in each of the ways
 cut as (
 
     select

@@ -142,6 +142,7 @@ areas as (
 
 ),
 
+-- what one customer does to each area: months of one customer are not independent
 customers as (
 
     select

@@ -104,6 +104,7 @@ survived as (
 
 ),
 
+-- Greenwood's error on the log-log scale, which keeps limits between 0 and 1
 bounded as (
 
     select

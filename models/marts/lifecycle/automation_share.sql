@@ -35,6 +35,7 @@ outcomes as (
 
 ),
 
+-- what an outcome set off belongs to the case it came of
 traced as (
 
     select

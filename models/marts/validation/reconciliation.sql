@@ -69,6 +69,7 @@ days as (
 
 ),
 
+-- a month is there from its last day on
 calendar as (
 
     select

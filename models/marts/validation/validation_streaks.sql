@@ -40,6 +40,7 @@ last_judged as (
 
 ),
 
+-- what broke the row last?
 last_broken as (
 
     select
