@@ -126,11 +126,12 @@ class Compared:
 
     def _parse(self, place: int, first: int) -> None:
         """See that what may be sent from this line on can be sent."""
-        desired, last = self._desired[place], first + AT_ONCE - 1
+        desired, last = self._desired[place], min(first + AT_ONCE, self._lines[place]) - 1
         longest = self._number(
             f"coalesce(max(strlen(payload)), 0) from {desired} where rowid between {first} and {last}"
         )
-        width = AT_ONCE if longest * TOGETHER <= PARSED else max(PARSED // longest, 1)
+        is_short = longest * min(last + 1 - first, TOGETHER) <= PARSED
+        width = AT_ONCE if is_short else max(PARSED // longest, 1)
         for start in range(first, last + 1, width):
             (broken,) = self._connection.execute(
                 f"select min(action_id) from {desired}"
