@@ -24,7 +24,7 @@ def missing(places: Places, ledger: Ledger | None) -> str:
     if found >= noted:
         return ""
     return (
-        f"The ledger knows {found:,} deliveries, and {noted:,} were made from here: restore it from the last backup."
+        f"The ledger knows {found:,} deliveries, and knew {noted:,} when it was last used: restore it from a backup."
         f" What it does not know would be sent again; if that is right, delete {places.data_dir / FILE_NAME}."
     )
 
