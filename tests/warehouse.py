@@ -47,17 +47,31 @@ LOAD_ID = "test"
 @functools.cache
 def manifest() -> Manifest:
     """The parsed project. One process parses, others of the same session wait for it and read what it left."""
-    target = PROJECT_DIR / "target"
-    target.mkdir(exist_ok=True)
     templates = Templates()
     spare(templates)
     _spare_more()
     atexit.register(templates.keep)
-    with (target / "parse.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _nobody_else_parses() as target:
         parsed = _invoke(None, None, ["parse", "--target-path", str(target), "--log-path", str(target / "logs")])
     assert isinstance(parsed, Manifest)
     return parsed
+
+
+def remembered() -> bytes:
+    """What dbt keeps of its parse for the next one; read while no other process writes it anew."""
+    manifest()
+    with _nobody_else_parses() as target:
+        return (target / "partial_parse.msgpack").read_bytes()
+
+
+@contextlib.contextmanager
+def _nobody_else_parses() -> Iterator[Path]:
+    """The folder that processes of this session, and of others in the same checkout, parse into one by one."""
+    target = PROJECT_DIR / "target"
+    target.mkdir(exist_ok=True)
+    with (target / "parse.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield target
 
 
 class Warehouse:

@@ -85,9 +85,8 @@ def _parsed(common: Path) -> Path:
     """A data directory with dbt's parse of the project and nothing else."""
 
     def make(folder: Path) -> None:
-        warehouse.manifest()
         (folder / PARSED).parent.mkdir(parents=True)
-        shutil.copy(warehouse.PROJECT_DIR / "target" / PARSED.name, folder / PARSED)
+        (folder / PARSED).write_bytes(warehouse.remembered())
 
     return made_once(common / "parsed", make)
 
