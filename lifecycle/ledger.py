@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _is_database(value: str) -> str:
-    is_one = re.match(r"(postgresql(\+\w+)?://[^/\s]+/\S+|sqlite:///\S+)$", value)
+    is_one = re.match(r"(postgresql(\+\w+)?://[^/\s]+/\S+|sqlite:///\S(.*\S)?)$", value)
     return "" if is_one else "is no database address such as postgresql://user:password@host:5432/name"
 
 

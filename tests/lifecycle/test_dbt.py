@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,11 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Puts a script in the place of `python -m lifecycle.dbt`."""
 
     def become(body: str) -> None:
-        script = tmp_path / "child"
+        script, speech = tmp_path / "child", tmp_path / "child.py"
         heads = "import json, os, sys\norder = json.loads(sys.argv[3])\n"
-        script.write_text(f"#!{sys.executable}\n{heads}{body}\n")
+        speech.write_text(f"{heads}{body}\n")
+        # by way of a shell: where this interpreter is may be no name for a script's first line
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(speech))} "$@"\n')
         script.chmod(0o700)
         monkeypatch.setattr(dbt.sys, "executable", str(script))
 
