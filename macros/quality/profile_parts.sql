@@ -5,8 +5,8 @@
 --   source, name, at (when a row came to be, UTC), key; on (its day, where `at` does not say it); without a key only
 --   rows are counted
 --   fixed: columns that never change once written; texts, numbers, present, kinds: columns, or name: expression
---   states, later: kinds and times of columns that change as a row ages, so that a young row is not like an old one; a
---   number that does (what is paid of a bill) is asked only by flags
+--   states, later, aging: kinds, times and texts of columns that change as a row ages, so that a young row is not like
+--   an old one; a number that does (what is paid of a bill) is asked only by flags
 --   content: what no two rows share unless one was sent again under another id
 --   words: texts in which letters that were decoded the wrong way show; flags: conditions by name
 --   parents: column: [source, table] whose id it names; empty and 0 name nobody
@@ -17,6 +17,7 @@
 --   names stand for the column: other columns give another digest, and are not compared with this one)
 --   own; of rows that are not: missing; length, size (sums of 1000 * log10(1 + characters, absolute value)); zero;
 --   negative; kind (rows per category)
+--   extent (as length, of `aging`, whose empty objects are missing)
 --   of all rows: orphan; flag; state (rows per category); absent: `later` not yet there
 {% macro profile_counts(table) -%}
 {%- set text = dbt.type_string() -%}
@@ -61,6 +62,16 @@
             cast(count(*) filter (where number_{{ column }} = 0 {{ and_of_others }}) as double) as zero__{{ column }},
             cast(count(*) filter (where number_{{ column }} < 0 {{ and_of_others }}) as double)
             as negative__{{ column }},
+            {%- endfor %}
+            {%- for column in table.get('aging', []) %}
+            {%- do ns.fields.extend(['missing__' ~ column, 'extent__' ~ column]) %}
+            cast(
+                count(*) filter (
+                    where coalesce(aging_{{ column }}, '') in ('', '{}', '[]') {{ and_of_others }}
+                ) as double
+            ) as missing__{{ column }},
+            cast(coalesce(sum({{ thousandths_of_log("length(aging_" ~ column ~ ")") }}) {{ of_others }}, 0) as double)
+            as extent__{{ column }},
             {%- endfor %}
             {%- for column in table.get('present', []) %}
             {%- do ns.fields.append('missing__' ~ column) %}
@@ -108,6 +119,9 @@
                 {%- endfor %}
                 {%- for column in table.get('numbers', []) %}
                 cast({{ expression_of(table.numbers, column) }} as double) as number_{{ column }},
+                {%- endfor %}
+                {%- for column in table.get('aging', []) %}
+                cast({{ column }} as {{ text }}) as aging_{{ column }},
                 {%- endfor %}
                 {%- for column in table.get('present', []) %}
                 {{ expression_of(table.present, column) }} is null as is_missing_{{ column }},

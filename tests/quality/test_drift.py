@@ -180,6 +180,7 @@ BAD_HISTORY = [
     ("fixed_columns", "spend.ad_spend", changed(SPEND, "amount = '1'", f"spend_date = date '{DAY}' - 30")),
     ("fixed_columns", "stripe.invoices", changed(INVOICES, "created = created + 10800")),
     ("known_rows_stay_alike", "stripe.customers", changed(CUSTOMERS, "email = null")),
+    ("known_rows_stay_alike", "stripe.invoices", changed(INVOICES, "status_transitions = '{\"p\":1}'")),
     ("known_rows_stay_alike", "stripe.customers", changed(CUSTOMERS, "email = name || name, name = email")),
     ("labels", "stripe.invoices", changed(INVOICES, "status = 'PAID'", "hash(id) % 50 = 0")),
 ]
@@ -218,22 +219,30 @@ def test_what_was_published_and_reads_otherwise_is_named(company: Company, defec
     assert {(check, table) for check, table, _ in defects} - found == set()
 
 
-@pytest.mark.parametrize(
-    "statement",
+ONE_LARGE_BILL = f"created between {UNIX} and {UNIX} + 900"
+# side by side, as far as they are of different tables: what one of them changes, no other could hide
+NEWS = [
     [
         f"{gone(EVENTS, f'{NEW_EVENTS} and hash(message_id) % 6 = 0')}; {gone(COUNTED, NOT_SENT)}",
-        changed(EVENTS, "event = 'document_dictated'", f"{NEW_EVENTS} and message_id in ('m69_1', 'm69_2', 'm69_4')"),
         changed(SPEND, "amount = '140'", f"{NEW_SPEND} and line_number = 3"),
-        changed(INVOICES, "total = total * 40", f"created between {UNIX} and {UNIX} + 900"),
-        changed(CUSTOMERS, "email = 'new@example.com', name = 'Société Évian'", "id = 'cus_0007'"),
-        changed(INVOICES, "status = 'void'", "id in ('in_69_1', 'in_69_2')"),
+        changed(INVOICES, "total = total * 40", ONE_LARGE_BILL),
         OPTED_OUT.format(number=40),
+    ],
+    [
+        changed(EVENTS, "event = 'document_dictated'", f"{NEW_EVENTS} and message_id in ('m69_1', 'm69_2', 'm69_4')"),
+        changed(CUSTOMERS, "email = 'new@example.com', name = 'Société Évian'", "id = 'cus_0007'"),
+    ],
+    [
         # what the product sends twice is counted once
         f"insert into {EVENTS} select * from {EVENTS} where message_id in ('m69_1', 'm69_2')",
+        changed(INVOICES, "status = 'void'", "id in ('in_69_1', 'in_69_2')"),
     ],
-)
-def test_an_ordinary_day_with_news_passes(company: Company, statement: str) -> None:
-    assert company.failing(statement, published=True) == set()
+]
+
+
+@pytest.mark.parametrize("statements", NEWS)
+def test_an_ordinary_day_with_news_passes(company: Company, statements: list[str]) -> None:
+    assert company.failing(*statements, published=True) == set()
 
 
 # eighteen invoices one day and thirty-two another; three in ten of them over nothing, and six in ten on every third day
@@ -317,27 +326,20 @@ MESSAGES = (
     f" where n < case d when 20 then 80 when {DAYS - 1} then 90 else 1 end"
 )
 THIS_MORNING = (
-    f"insert into {INVOICES}"
-    " select * replace (id || 'y' as id, created + 86400 as created, '{}' as status_transitions)"
-    f" from {INVOICES} where id in ('in_69_0', 'in_69_1')"
+    f"insert into {INVOICES} select * replace (id || 'y' as id, {UNIX} + 86400 + 300 * {INVOICE_NUMBER} as created,"
+    f" '{{\"p\":1}}' as status_transitions) from {INVOICES} where {NEW_INVOICES}"
 )
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        pytest.param(
-            f"{gone(EVENTS, GREW)}; delete from {COUNTED} where received_date < date '{DAY}' - 20"
-            f" and event_id not in (select message_id from {EVENTS})",
-            id="use that grew by half within eight weeks",
-        ),
-        pytest.param(MESSAGES, id="a newsletter hardly larger than the one before"),
-        pytest.param(THIS_MORNING, id="two bills of this morning that nobody has paid yet"),
-    ],
-)
-def test_a_healthy_day_warns_of_nothing(company: Company, statement: str) -> None:
-    """What a person would learn to ignore is not said."""
-    assert company.failing(statement) == set()
+def test_a_healthy_day_warns_of_nothing(company: Company) -> None:
+    """What a person would learn to ignore is not said.
+
+    Use grew by half within eight weeks, a newsletter is hardly larger than the one before, and nobody has yet paid the
+    forty bills of this morning.
+    """
+    use = f"delete from {COUNTED} where received_date < date '{DAY}' - 20"
+    sent = f"event_id not in (select message_id from {EVENTS})"
+    assert company.failing(f"{gone(EVENTS, GREW)}; {use} and {sent}", MESSAGES, THIS_MORNING) == set()
 
 
 def test_a_blocked_day_does_not_become_usual(company: Company) -> None:

@@ -125,7 +125,7 @@ questions as (
             profiled.source_name = days.source_name
             and profiled.table_name = days.table_name
             and profiled.profile_date = days.profile_date
-    where profiled.measure not in ('rows', 'own', 'fingerprint', 'future', 'state', 'absent')
+    where profiled.measure not in ('rows', 'own', 'fingerprint', 'future', 'state', 'absent', 'extent')
     group by all
 
 ),

@@ -32,7 +32,7 @@
         'source': 'stripe', 'name': 'invoices', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'customer', 'currency', 'subtotal', 'total', 'created'],
         'content': ['created', 'customer', 'total', 'period_start', 'period_end', 'parent'],
-        'texts': ['customer', 'lines', 'parent', 'status_transitions'],
+        'texts': ['customer', 'lines', 'parent'], 'aging': ['status_transitions'],
         'numbers': ['subtotal', 'total', 'amount_due', 'period_start', 'period_end'],
         'states': ['status'],
         'kinds': {
@@ -73,7 +73,7 @@
     },
     {
         'source': 'zendesk', 'name': 'tickets', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
-        'content': ['created_at', 'requester_id', 'subject'], 'texts': ['metric_set'],
+        'content': ['created_at', 'requester_id', 'subject'], 'aging': ['metric_set'],
         'present': ['requester_id', 'organization_id', 'assignee_id', 'subject', 'via', 'tags'],
         'words': ['subject'],
         'states': ['status'],
@@ -137,7 +137,8 @@
         'source': 'customerio', 'name': 'messages', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'type', 'campaign_id', 'customer_id', 'created'],
         'content': ['created', 'type', 'campaign_id', 'customer_id', 'recipient', 'subject'],
-        'texts': ['customer_id', 'recipient', 'subject', 'metrics'], 'present': ['campaign_id'], 'words': ['subject'],
+        'texts': ['customer_id', 'recipient', 'subject'], 'aging': ['metrics'], 'present': ['campaign_id'],
+        'words': ['subject'],
         'kinds': {
             'type': 'type', 'hour': quarter_of_day(unix_to_timestamp('created')),
         },

@@ -217,7 +217,7 @@ known_shares as (
         known_sums.table_name,
         known_sums.column_name,
         known_sums.category,
-        known_sums.measure in ('length', 'size') as is_mean,
+        known_sums.measure in ('length', 'size', 'extent') as is_mean,
         known_rows.row_count,
         known_sums.now_reading / known_rows.row_count as now_share,
         known_sums.published_reading / known_rows.published_count as published_share
