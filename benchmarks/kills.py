@@ -2,7 +2,8 @@
 
 `lifecycle run` is killed with SIGKILL a number of times, each time at a moment drawn evenly from how long an
 undisturbed run takes, and then run to its end. What is published then, table by table, and which actions were delivered
-must be what the undisturbed run of the same world published and delivered; nothing may have taken effect twice.
+must be what the undisturbed run of the same world published and delivered; nothing may have taken effect twice. Before
+that the undisturbed job is run once more, on unchanged data: it has to change no published number and deliver nothing.
 
     python -m benchmarks.kills                  # ten kills
     python -m benchmarks.kills --kills 50 --seed 2
@@ -27,6 +28,8 @@ import requests
 
 from benchmarks.figures import Figure, main
 from benchmarks.job import Job
+from sandbox.detached import store_path
+from sandbox.store import Store
 
 # what differs from run to run by its nature: the log of runs, of their checks, and of when which silo was read
 VOLATILE = frozenset({"publish_log", "gate_results", "quality_findings", "source_refresh"})
@@ -69,6 +72,15 @@ def repeats(job: Job) -> list[str]:
     return [action_id for action_id, number in ours.items() if number > 1]
 
 
+def _arrived(job: Job) -> int:
+    """How many deliveries the destinations of a job's sandbox got."""
+    store = Store(store_path(job.data_dir))
+    try:
+        return sum(delivery.vendor != "chat" for delivery in store.deliveries())
+    finally:
+        store.close()
+
+
 def kill_after(process: subprocess.Popen[str], seconds: float) -> bool:
     """Kill a command after so many seconds; whether it was still at work."""
     try:
@@ -92,6 +104,9 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
             began = time.monotonic()
             undisturbed.ask("run")
             seconds = time.monotonic() - began
+            once, sent = published_numbers(undisturbed.data_dir), _arrived(undisturbed)
+            undisturbed.ask("run")
+            again, sent_again = published_numbers(undisturbed.data_dir), _arrived(undisturbed) - sent
             killed.up()
             hits = sum(
                 kill_after(killed.start("run", "--json"), moments.uniform(0.02, 1) * seconds)
@@ -105,7 +120,10 @@ def measure(arguments: argparse.Namespace) -> list[Figure]:
             undisturbed.down()
             killed.down()
     different = {name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)}
+    changed = [name for name in once.keys() | again.keys() if once.get(name) != again.get(name)]
     return [
+        Figure("published tables that a second run changes", len(changed), "", f"{len(once)} tables", bar=0),
+        Figure("deliveries that a second run makes", sent_again, "", f"{sent} in the first", bar=0),
         Figure("kills that hit a run at work", hits, "", f"{arguments.kills} kills, one run takes {seconds:.0f} s"),
         Figure("published tables that differ", len(different), "", f"{len(expected)} tables", bar=0),
         Figure("actions lost", len(wanted - got), "", f"{len(wanted)} delivered undisturbed", bar=0),

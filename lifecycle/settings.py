@@ -84,6 +84,7 @@ DESTINATIONS: dict[str, tuple[Setting, ...]] = {
         Setting("activation.zendesk.api_token", is_secret=True, check=key),
     ),
 }
+ADAPTERS = (Bitrix24, CustomerIo, Make, Zendesk)  # one for each of them
 MODES = {name: Setting(f"activation.{name}.mode", check=one_of("live", "shadow")) for name in DESTINATIONS}
 MAKE_API_KEY = Setting("activation.make.api_key", is_secret=True, check=key)
 MAKE_REQUIRE_ACK = Setting("activation.make.require_ack", check=truth)
@@ -212,7 +213,7 @@ def policies() -> dict[str, Policy]:
     Raises:
         ConfigurationError: if a setting is missing or wrong.
     """
-    resends = {each.name: each.resends_changes for each in (Bitrix24, CustomerIo, Make, Zendesk)}
+    resends = {each.name: each.resends_changes for each in ADAPTERS}
     real = real_destinations()
     found = {}
     for name in DESTINATIONS:

@@ -90,6 +90,10 @@ def test_real_hosts_are_shadow_until_somebody_says_live(monkeypatch: pytest.Monk
     assert [name for name, policy in settings.policies().items() if policy.live] == ["zendesk"]
 
 
+def test_each_destination_has_its_adapter() -> None:
+    assert {each.name for each in settings.ADAPTERS} == set(settings.DESTINATIONS) == set(settings.policies())
+
+
 def test_this_machine_is_live_until_somebody_says_shadow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIVATION__CUSTOMERIO__BASE_URL", "http://127.0.0.1:8411/customerio/track")
     assert settings.policies()["customerio"].live
