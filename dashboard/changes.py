@@ -63,6 +63,7 @@ def section(published: Published) -> Section:
             rows,
         ),
         ["publish_log", "customer_lifecycle", "revenue_metrics", "channel_economics", "action_decisions"],
+        note="A change of a share is in percentage points.",
         is_list=True,
     )
 

@@ -14,6 +14,7 @@ from dashboard.drawing import (
     AXIS_FORMATS,
     FULL,
     HALF,
+    LETTER,
     above_zero,
     apart,
     axis_of,
@@ -40,8 +41,8 @@ MOVEMENTS = {
     "churn": "var(--loss-1)",
     "exchange rates": "var(--neutral)",
 }
-# the darkest cell of a grid is this much of the accent: more, and the number in it could not be read in light and dark
-DARKEST = 0.52
+# the strongest cell of a grid is this much of the accent: more, and its number could not be read in light and dark
+STRONGEST = 0.52
 
 
 def bridge(steps: Sequence[Row], floor: Decimal) -> alt.TopLevelMixin:
@@ -248,14 +249,16 @@ def curves(
 
 
 def heat_map(rows: Sequence[Row], x_title: str | None, *, width: int = HALF, step: int = 21) -> alt.TopLevelMixin:
-    """A grid whose cells are the darker the higher their `share` is among them.
+    """A grid whose cells are the stronger in colour the higher their `share` is among them.
 
     `rows`, in the order of y: x, x_rank, y, share, shown, said.
     """
     lowest, highest = min(row["share"] for row in rows), max(row["share"] for row in rows)
     rows = [{**row, "weight": (row["share"] - lowest) / ((highest - lowest) or 1)} for row in rows]
     across = list(dict.fromkeys(row["x"] for row in sorted(rows, key=lambda row: row["x_rank"])))
-    lines = max((str(name).count(" ") for name in across), default=0)
+    # a name that is wider than its cell has a line for each word
+    is_narrow = any(LETTER * len(str(name)) * len(across) > 0.85 * width for name in across)
+    lines = max(str(name).count(" ") for name in across) if is_narrow else 0
     base = alt.Chart(data(rows), width=width, height=alt.Step(step)).encode(
         x=alt.X(
             "x:O",
@@ -267,7 +270,7 @@ def heat_map(rows: Sequence[Row], x_title: str | None, *, width: int = HALF, ste
                 labelLimit=110,
                 domain=False,
                 ticks=False,
-                labelExpr="split(datum.label, ' ')",
+                labelExpr="split(datum.label, ' ')" if is_narrow else "datum.label",
                 labelPadding=6 + 14 * lines,
             ),
         ),
@@ -279,7 +282,7 @@ def heat_map(rows: Sequence[Row], x_title: str | None, *, width: int = HALF, ste
         ),
     )
     cells = base.mark_rect(color="var(--accent)", stroke="var(--panel)", strokeWidth=2, cornerRadius=3).encode(
-        fillOpacity=alt.FillOpacity("weight:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, DARKEST]), legend=None),
+        fillOpacity=alt.FillOpacity("weight:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, STRONGEST]), legend=None),
         description="said:N",
     )
     return alt.layer(cells, base.mark_text(fontSize=11.5, aria=False).encode(text="shown:N"))

@@ -218,7 +218,8 @@ def _flows(published: Published) -> Section:
         ),
         ["lifecycle_state_history", "lifecycle_machine"],
         charts.heat_map(cells, None, width=drawing.FULL, step=28) if cells else None,
-        "Rows are the states left, columns the states entered, in the order of a life; the darker, the more moves.",
+        "Rows are the states left, columns the states entered, in the order of a life; the stronger the colour, the"
+        " more moves.",
         is_wide=True,
     )
 

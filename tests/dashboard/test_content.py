@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.charts import DARKEST
+from dashboard.charts import STRONGEST
 from dashboard.content import DIGITS, Column, Value
 
 MARKS = ("gain-", "loss-", "series-", "neutral", "focus", "rule-strong")
@@ -70,8 +70,8 @@ def test_text_stands_out_from_its_ground_in_light_and_dark() -> None:
                 assert _contrast(palette[text], palette[ground]) >= 4.5, (text, ground)
             for mark in (name for name in palette if name.startswith(MARKS)):
                 assert _contrast(palette[mark], palette[ground]) >= 3, (mark, ground)
-        darkest = _mixed(palette["accent"], palette["panel"], DARKEST)
-        assert _contrast(palette["ink"], darkest) >= 4.5
+        strongest = _mixed(palette["accent"], palette["panel"], STRONGEST)
+        assert _contrast(palette["ink"], strongest) >= 4.5
         assert _contrast(palette["ink"], palette["stale"]) >= 4.5
 
 
