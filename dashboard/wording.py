@@ -41,11 +41,6 @@ def share(raw: Any) -> str:
     return written(raw, "share")
 
 
-def days(raw: Any) -> str:
-    """Whole days or months."""
-    return written(raw, "days")
-
-
 def interval(row: Row, name: str, kind: Kind) -> str:
     """The 95% interval of an estimate, or that there is none."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
