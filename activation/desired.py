@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from activation.actions import Action
 
-MEMORY_LIMIT = "80MB"
+MEMORY_LIMIT = "80MB"  # while a plan is made, see compared.WHILE_SENDING
 EVER = datetime(1, 1, 1)  # noqa: DTZ001 - naive UTC, as our times are
 
 
@@ -94,7 +94,7 @@ class Published:
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            # payloads that do not fit in memory spill to a directory that only this user reads and that goes away
+            # what does not fit in memory spills to a directory that only this user reads and that goes away
             with (
                 tempfile.TemporaryDirectory(prefix="lifecycle-") as spill,
                 duckdb.connect(

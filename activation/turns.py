@@ -85,7 +85,8 @@ class Turns:
                 f" and turns.turn between {start + 1} and {start + LOOKED_UP}"
                 for place in places
             )
-            yield self._found(f"select * exclude (turn) from ({here}) order by turn")
+            # sorted here, for DuckDB would hold the payloads once more to sort them
+            yield [row[:-1] for row in sorted(self._found(here), key=itemgetter(-1))]
 
     def _read(self, place: int, lines: list[int]) -> dict[int, tuple[Any, ...]]:
         """The rows with these numbers in one of the tables, by number."""

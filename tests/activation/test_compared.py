@@ -169,7 +169,7 @@ def test_no_payload_is_held_or_spilled_however_many_there_are_to_be_sent(
             f" as payload from range({number})"
         )
     monkeypatch.setattr(desired, "MEMORY_LIMIT", "40MB")
-    monkeypatch.setattr(compared, "WHILE_SENDING", "10MB")
+    monkeypatch.setattr(compared, "WHILE_SENDING", "12MB")
     monkeypatch.setattr(turns, "SORTED", 0)
     monkeypatch.setattr(turns, "CHUNK", 500)
     spilled: list[int] = []
