@@ -8,6 +8,7 @@ One source that fails loses only itself. Its tables keep what they had, and `raw
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import importlib.metadata
 import json
@@ -98,8 +99,9 @@ def _worked(request: dict[str, Any], progress: Progress) -> dict[str, SourceResu
     worker, requests, answers = _started()
     try:
         # standard input stays open: its end tells the worker's children that this process is gone
-        requests.write(json.dumps(request) + "\n")
-        requests.flush()
+        with contextlib.suppress(BrokenPipeError):  # of a worker that is gone already no source has a result, see `run`
+            requests.write(json.dumps(request) + "\n")
+            requests.flush()
         for line in answers:
             message = json.loads(line)
             source = message["source"]
@@ -117,7 +119,8 @@ def _worked(request: dict[str, Any], progress: Progress) -> dict[str, SourceResu
                     message["exit_code"],
                 )
     finally:
-        requests.close()
+        with contextlib.suppress(BrokenPipeError):  # closing writes what could not be written
+            requests.close()
         answers.close()
         worker.wait()
     return found

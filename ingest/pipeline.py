@@ -82,7 +82,7 @@ def run_source(source: str, *, run_id: str, as_of: dt.datetime, data_dir: Path, 
             table.deduplicated,
             extraction.vendor_totals.get(name),
         )
-        for name, table in extraction.tables.items()
+        for name, table in sorted(extraction.tables.items())  # not in the order in which vendors answered
     )
     result = SourceResult(
         source=source,

@@ -29,6 +29,7 @@ from lifecycle.lock import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from io import FileIO
 
     from lifecycle.progress import Progress
     from lifecycle.settings import Places
@@ -91,7 +92,7 @@ class DbtError(LifecycleError):
 class Child:
     """dbt at work in a process of its own, from `start` to the end of its `with` block."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | Forked, orders: TextIO, lines: TextIO, errors: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Forked, orders: FileIO, lines: TextIO, errors: Path) -> None:
         self.process = process
         self._orders = orders
         self._lines = lines
@@ -106,8 +107,7 @@ class Child:
             DbtError: if dbt ended without saying how.
         """
         with contextlib.suppress(BrokenPipeError):  # a child that is gone already tells why below
-            self._orders.write(json.dumps(list(arguments)) + "\n")
-            self._orders.flush()
+            self._orders.write(json.dumps(list(arguments)).encode() + b"\n")
         found, is_complete = _listen(self._lines, progress)
         self.process.wait()
         if not is_complete and not found.problem:
@@ -155,7 +155,8 @@ def start(places: Places, *, inherited: Sequence[int] = ()) -> Iterator[Child]:
             )
     os.close(order_reader)
     os.close(line_writer)
-    with os.fdopen(order_writer, "w", encoding="utf-8") as orders, os.fdopen(line_reader, encoding="utf-8") as lines:
+    # without a buffer: what a child that is gone did not take would be written once more by closing, which fails again
+    with os.fdopen(order_writer, "wb", buffering=0) as orders, os.fdopen(line_reader, encoding="utf-8") as lines:
         try:
             yield Child(process, orders, lines, errors)
         finally:

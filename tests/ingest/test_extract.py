@@ -72,6 +72,19 @@ def test_an_unknown_source_is_refused_by_name(data_dir: Path) -> None:
         configuration.resolve("salesforce")
 
 
+def test_a_worker_that_dies_before_it_hears_a_word_loses_each_source_by_name(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = subprocess.Popen(["false"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S607
+    worker.wait()
+    monkeypatch.setattr(extract, "_started", lambda: (worker, worker.stdin, worker.stdout))
+    lost = extract.run(SimpleNamespace(data_dir=data_dir), run_id="r1", as_of=NOW, sources=["product", "spend"])
+    assert [(result.source, result.status, result.error) for result in lost] == [
+        (source, "failed", f"The process that extracted {source} ended without a result.")
+        for source in ("product", "spend")
+    ]
+
+
 def test_a_caller_that_dies_takes_its_workers_along(vendors: Vendors, data_dir: Path, tmp_path: Path) -> None:
     vendors.misbehave(vendor="zendesk", kind="timeout", path="/api/v2/tickets")
     program = (

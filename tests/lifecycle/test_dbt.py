@@ -79,8 +79,10 @@ def test_a_child_that_dies_without_a_word_is_an_error_with_its_last_line(
     child: Any, places: Places, progress: Any
 ) -> None:
     child("print('Segmentation fault', file=sys.stderr)\nsys.exit(7)")
-    with pytest.raises(dbt.DbtError, match="code 7: Segmentation fault"):
-        build(places, progress)
+    with dbt.start(places) as models:
+        models.process.wait()
+        with pytest.raises(dbt.DbtError, match="code 7: Segmentation fault"):
+            models.build(progress)
 
 
 def test_a_child_that_dies_half_way_is_no_good_build(child: Any, places: Places, progress: Any) -> None:
