@@ -37,7 +37,9 @@ published, kind, stop = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 LOOK = " union all ".join("select min(version), max(version), count(*) from {%d}" % number for number in (0, 1))
 reads, errors, torn, backwards, newest = 0, [], 0, 0, 0
 print("ready", flush=True)
-while not stop.exists():
+is_over = False
+while not is_over:
+    is_over = stop.exists()  # looked at before the last look, so that however busy the machine, everybody looks once
     try:
         if kind == "duckdb":
             with duckdb.connect(str((published / "lifecycle.duckdb").resolve()), read_only=True) as connection:

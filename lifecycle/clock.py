@@ -8,8 +8,6 @@ from lifecycle import settings
 from lifecycle.errors import LifecycleError
 from sandbox import detached
 
-SECONDS = 5.0
-
 
 class ClockError(LifecycleError):
     """Nobody says what time it is; the message says what to do about it."""
@@ -26,7 +24,7 @@ def as_of() -> datetime:
         return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
     url = settings.SANDBOX_URL.read().rstrip("/")
     try:
-        now = datetime.fromisoformat(detached.steer(url, "clock", seconds=SECONDS)["now"])
+        now = datetime.fromisoformat(detached.steer(url, "clock", seconds=detached.ANSWER_SECONDS)["now"])
     except (detached.ServerError, KeyError, TypeError, ValueError):
         raise ClockError(
             f"The sandbox does not tell its time at {url}: start it with `lifecycle sandbox up`, or with real accounts"

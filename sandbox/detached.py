@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8411
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy leads to this machine
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
+START_SECONDS = 120.0  # a server that fails says so at once; on a busy machine it reads what it imports for long
+STOP_SECONDS = 120.0
 ANSWER_SECONDS = 30.0  # a port at which nobody listens says so at once; a server at work on a busy machine takes longer
 
 

@@ -35,9 +35,10 @@ def server() -> Iterator[str]:
         shutil.chown(folder, "nobody")
         user = {"user": "nobody", "cwd": folder}
     programs, data = Path(INITDB).resolve().parent, folder / "data"
-    control = [programs / "pg_ctl", "-D", data, "-w", "-l", folder / "server.log"]
+    control = [programs / "pg_ctl", "-D", data, "-w", "-t", "600", "-l", folder / "server.log"]
     # no socket in the file system: it may lie deeper than the name of one may be long
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    # and nothing goes on by itself in the files that tests look into, nor has anything to outlive the machine
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c autovacuum=off -c fsync=off"
     try:
         subprocess.run(
             [INITDB, "-D", data, "-U", "ledger", "-A", "trust", "-N", "--locale=C", "-E", "UTF8"],

@@ -20,7 +20,7 @@ from benchmarks.vendors import NAMES
 def test_eighteen_kills_lose_nothing_and_double_nothing() -> None:
     # a process of its own: the harness forks, and this one may have threads
     command = [sys.executable, "-m", "benchmarks.crash", "--kills", "18", "--actions", "200", "--json"]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1200)
     figures: dict[str, Any] = {each["name"]: each for each in json.loads(said.stdout)}
     assert figures["kills"]["value"] == 18
     assert figures["lost"]["value"] == 0

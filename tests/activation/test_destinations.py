@@ -104,13 +104,13 @@ def task(action: Any) -> Any:
 @pytest.fixture
 def fault(sandbox: RunningSandbox) -> Any:
     def add(**rule: Any) -> None:
-        requests.post(f"{sandbox.url}/_sandbox/faults", json=[rule], timeout=5).raise_for_status()
+        requests.post(f"{sandbox.url}/_sandbox/faults", json=[rule], timeout=60).raise_for_status()
 
     return add
 
 
 def inbox(sandbox: RunningSandbox, vendor: Any) -> Any:
-    return requests.get(f"{sandbox.url}/_sandbox/inbox", params={"vendor": vendor}, timeout=5).json()
+    return requests.get(f"{sandbox.url}/_sandbox/inbox", params={"vendor": vendor}, timeout=60).json()
 
 
 def deal(sandbox: RunningSandbox, number: Any) -> Any:
@@ -347,14 +347,14 @@ def test_queued_is_not_done_when_an_acknowledgement_is_required(
 ) -> None:
     strict = Make(f"{sandbox.url}/make/{HOOK}", SECRET, time, require_ack=True)
     assert strict.send([webhook()])[0].state is State.UNKNOWN
-    requests.put(f"{sandbox.url}/_sandbox/make", json={"has_response": True}, timeout=5).raise_for_status()
+    requests.put(f"{sandbox.url}/_sandbox/make", json={"has_response": True}, timeout=60).raise_for_status()
     (outcome,) = strict.send([webhook()])
     strict.close()
     assert (outcome.state, outcome.vendor_reference) == (State.ACKNOWLEDGED, "done")
 
 
 def test_a_webhook_that_is_gone_stops_the_destination(sandbox: RunningSandbox, make: Make, webhook: Any) -> None:
-    requests.put(f"{sandbox.url}/_sandbox/make", json={"is_gone": True}, timeout=5).raise_for_status()
+    requests.put(f"{sandbox.url}/_sandbox/make", json={"is_gone": True}, timeout=60).raise_for_status()
     with pytest.raises(StoppedError, match="The webhook is gone"):
         make.send([webhook()])
 

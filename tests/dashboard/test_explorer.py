@@ -87,7 +87,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     with duckdb.connect(str(path)) as connection:
         connection.execute(PUBLISHED)
     monkeypatch.setenv(explorer.PUBLISHED, str(path))
-    return AppTest.from_file(explorer.__file__, default_timeout=60)
+    return AppTest.from_file(explorer.__file__, default_timeout=600)
 
 
 def said(app: Any) -> str:

@@ -100,7 +100,7 @@ def ask_published(job: Job, query: str) -> list[tuple[object, ...]]:
 def disturb(job: Job, *rules: dict[str, Any]) -> None:
     """Let the vendors of a job fail like this too; without any rule, no longer."""
     url = f"{job.url}/_sandbox/faults"
-    answer = requests.post(url, json=rules, timeout=30) if rules else requests.delete(url, timeout=30)
+    answer = requests.post(url, json=rules, timeout=60) if rules else requests.delete(url, timeout=60)
     answer.raise_for_status()
 
 

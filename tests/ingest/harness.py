@@ -100,6 +100,10 @@ class Vendors:
     def behave(self) -> None:
         self._ask("DELETE", "faults")
 
+    def hits(self) -> int:
+        """How many requests met a fault that still stands."""
+        return sum(rule["hits"] for rule in self._ask("GET", "faults"))
+
     def clock(self) -> str:
         return str(self._ask("GET", "clock")["now"])
 

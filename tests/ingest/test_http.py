@@ -48,6 +48,7 @@ def server() -> Iterator[Scripted]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             script.seen.append(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))  # hanging up on what is unread is a reset
             status, headers, body = script.answers[min(len(script.seen), len(script.answers)) - 1]
             self.send_response(status)
             for name, value in headers.items():

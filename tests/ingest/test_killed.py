@@ -74,7 +74,7 @@ def killed(running: serve.RunningSandbox, tmp_path_factory: pytest.TempPathFacto
             check=True,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         assert child.stdout.split() == [word for moment in MOMENTS for word in (moment, str(-signal.SIGKILL))]
         for moment, source in MOMENTS.items():

@@ -10,7 +10,7 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,12 +50,14 @@ class FakeTime:
     """Time that passes only by sleeping."""
 
     now: float = 1000.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clock(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        self.now += seconds
+        with self._lock:  # several threads sleep
+            self.now += seconds
 
 
 class InProcess(requests.adapters.BaseAdapter):

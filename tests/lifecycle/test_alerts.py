@@ -18,7 +18,7 @@ from lifecycle.errors import ConfigurationError
 from lifecycle.settings import Places
 
 NOW = datetime.fromisoformat("2026-11-01T06:00:00")
-CHAT = "?:message=text&:title=&:type=&:version=&:attachments="
+CHAT = "?:message=text&:title=&:type=&:version=&:attachments=&cto=60&rto=60"  # patient, for a busy machine
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     monkeypatch.setenv("ALERTS__URLS", f"json://127.0.0.1:{heard.port}/services/T0/B0/verysecretpath{CHAT}")
+    monkeypatch.setattr(alerts, "SECONDS", 60.0)
     yield heard
     server.shutdown()
     server.server_close()

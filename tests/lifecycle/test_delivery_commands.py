@@ -30,7 +30,7 @@ def vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
     with start(tmp_path, limits=Limits.off()) as running:
         for name, value in {
             "LIFECYCLE__DATA_DIR": str(tmp_path),
-            "LIFECYCLE__DELIVERY_SECONDS": "60",
+            "LIFECYCLE__DELIVERY_SECONDS": "3600",
             "ACTIVATION__CUSTOMERIO__BASE_URL": f"{running.url}/customerio/track",
             "ACTIVATION__CUSTOMERIO__SITE_ID": "sandbox-site",
             "ACTIVATION__CUSTOMERIO__API_KEY": "sandbox-track-key",
@@ -223,7 +223,7 @@ def test_dead_letters_are_listed_with_the_vendors_words_retried_and_dropped(
     assert asked("dead", "drop", ids[0]) == {"changed": 1}
     assert asked("dead", "drop", "unheard-of", code=1) == {"changed": 0}
     # the portal learns the stage, so that the same payload is right now
-    requests.post(f"{vendors.url}/_sandbox/faults", json=[], timeout=5)
+    requests.post(f"{vendors.url}/_sandbox/faults", json=[], timeout=60)
     store = vendors.world.store
     status = {"ID": 9, "ENTITY_ID": "DEAL_STAGE", "STATUS_ID": "NO_SUCH_STAGE", "NAME": "x", "SEMANTICS": None}
     store.put("bitrix24.statuses", "9", status, store.now(), store.now())

@@ -41,6 +41,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
             pass
 
     monkeypatch.setattr(vendors, "datetime", SimpleNamespace(now=lambda _zone: NOW))
+    monkeypatch.setattr(vendors, "SECONDS", 60.0)
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     said.url = f"http://127.0.0.1:{server.server_port}"

@@ -61,7 +61,7 @@ def published(places: Places, fill: Any, progress: Any) -> Places:
     return places
 
 
-def shown(places: Places, width: int = 200) -> str:
+def shown(places: Places, width: int = 500) -> str:
     text = io.StringIO()
     report.show(report.read(places), Console(file=text, width=width))
     return text.getvalue()

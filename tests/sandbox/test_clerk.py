@@ -32,7 +32,7 @@ def told(*messages: Any) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [sys.executable, "-m", "sandbox.records.clerk"],
         input=b"".join(orjson.dumps(message) + b"\n" for message in messages),
-        capture_output=True, cwd=PROJECT_DIR, check=False, timeout=60,
+        capture_output=True, cwd=PROJECT_DIR, check=False, timeout=600,
     )  # fmt: skip
 
 

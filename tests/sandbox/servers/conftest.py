@@ -45,19 +45,19 @@ class Sandbox:
     track_auth = ("sandbox-site", "sandbox-track-key")
 
     def stripe(self, path: str, *query: tuple[str, Any]) -> requests.Response:
-        return self.session.get(f"{self.url}/stripe{path}", params=list(query), auth=self.stripe_auth, timeout=10)
+        return self.session.get(f"{self.url}/stripe{path}", params=list(query), auth=self.stripe_auth, timeout=60)
 
     def zendesk(self, path: str, **query: Any) -> requests.Response:
         address = path if path.startswith("http") else f"{self.url}/zendesk/api/v2{path}"
-        return self.session.get(address, params=query, auth=self.zendesk_auth, timeout=10)
+        return self.session.get(address, params=query, auth=self.zendesk_auth, timeout=60)
 
     def create_ticket(self, ticket: Any, key: str | None = None) -> requests.Response:
         headers = {} if key is None else {"Idempotency-Key": key}
         address = f"{self.url}/zendesk/api/v2/tickets.json"
-        return self.session.post(address, json=ticket, headers=headers, auth=self.zendesk_auth, timeout=10)
+        return self.session.post(address, json=ticket, headers=headers, auth=self.zendesk_auth, timeout=60)
 
     def bitrix(self, method: str, **params: Any) -> requests.Response:
-        return self.session.post(f"{self.url}/bitrix24/rest/1/sandboxsecret/{method}", json=params, timeout=10)
+        return self.session.post(f"{self.url}/bitrix24/rest/1/sandboxsecret/{method}", json=params, timeout=60)
 
     def batch(self, cmd: Any, halt: int = 0) -> dict[str, Any]:
         answer = self.bitrix("batch", cmd=cmd, halt=halt)
@@ -66,18 +66,18 @@ class Sandbox:
 
     def app_api(self, path: str, **query: Any) -> requests.Response:
         headers = {"Authorization": "Bearer sandbox-app-key"}
-        return self.session.get(f"{self.url}/customerio/app{path}", params=query, headers=headers, timeout=10)
+        return self.session.get(f"{self.url}/customerio/app{path}", params=query, headers=headers, timeout=60)
 
     def track(self, method: str, path: str, **arguments: Any) -> requests.Response:
         address = f"{self.url}/customerio/track{path}"
-        return self.session.request(method, address, auth=self.track_auth, timeout=10, **arguments)
+        return self.session.request(method, address, auth=self.track_auth, timeout=60, **arguments)
 
     def hook(self, **arguments: Any) -> requests.Response:
         address = f"{self.url}/make/sandboxhook0123456789abcdefghijkl"
-        return self.session.post(address, timeout=10, **arguments)
+        return self.session.post(address, timeout=60, **arguments)
 
     def admin(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        return self.session.request(method, f"{self.url}/_sandbox{path}", timeout=10, **arguments)
+        return self.session.request(method, f"{self.url}/_sandbox{path}", timeout=60, **arguments)
 
     def limit(self, **figures: Any) -> None:
         """Put single limits into force; all others stay off."""

@@ -67,10 +67,10 @@ def test_filters(sandbox: Sandbox, wanted: dict[str, Any], expected: list[int]) 
 def test_order_and_get_parameters_work_as_php_reads_them(sandbox: Sandbox) -> None:
     address = f"{sandbox.url}/bitrix24/rest/1/sandboxsecret/crm.item.list.json"
     query = "entityTypeId=1&filter[%3Eid]=100&filter[stageId]=NEW&order[id]=DESC&select[]=title&select[]=fm"
-    answer = requests.get(f"{address}?{query}", timeout=10)
+    answer = requests.get(f"{address}?{query}", timeout=60)
     assert items(answer) == list(range(129, 100, -2))
     assert answer.json()["result"]["items"][0] == {"id": 129, "title": "Lead 129"}
-    form = requests.post(address, data={"entityTypeId": "1", "filter[@id][0]": "4", "filter[@id][1]": "6"}, timeout=10)
+    form = requests.post(address, data={"entityTypeId": "1", "filter[@id][0]": "4", "filter[@id][1]": "6"}, timeout=60)
     assert items(form) == [4, 6]
     refused = sandbox.bitrix("crm.item.list", entityTypeId=LEAD, filter={">id)": 1})
     assert error(refused, 400) == "INVALID_ARG_VALUE"
@@ -263,7 +263,7 @@ def test_a_method_has_a_budget_of_run_time_that_comes_back_by_the_minute(sandbox
 
 def test_a_wrong_secret_gets_401_and_is_not_repeated_in_the_answer(sandbox: Sandbox) -> None:
     for path in ("1/wrongsecret", "2/sandboxsecret"):
-        answer = requests.get(f"{sandbox.url}/bitrix24/rest/{path}/profile", timeout=10)
+        answer = requests.get(f"{sandbox.url}/bitrix24/rest/{path}/profile", timeout=60)
         assert error(answer, 401) == "NO_AUTH_FOUND"
         assert "secret" not in answer.text
 

@@ -86,7 +86,7 @@ def test_the_app_api_takes_ten_requests_a_second_and_its_own_key_only(sandbox: S
     sandbox.clock.seconds += 1.01
     assert sandbox.app_api("/v1/campaigns").status_code == 200
     address = f"{sandbox.url}/customerio/app/v1/campaigns"
-    wrong = requests.get(address, headers={"Authorization": "Bearer sandbox-track-key"}, timeout=10)
+    wrong = requests.get(address, headers={"Authorization": "Bearer sandbox-track-key"}, timeout=60)
     assert (wrong.status_code, wrong.json()["errors"][0]["detail"]) == (401, "unauthorized")
 
 
@@ -94,7 +94,7 @@ def test_the_track_api_takes_its_own_credentials_only_and_has_its_own_limit(sand
     sandbox.limit(customerio_track_per_second=2)
     assert sandbox.track("GET", "/api/v1/accounts/region").json()["region"] == "us"
     wrong = requests.get(
-        f"{sandbox.url}/customerio/track/api/v1/accounts/region", auth=("sandbox-site", "sandbox-app-key"), timeout=10
+        f"{sandbox.url}/customerio/track/api/v1/accounts/region", auth=("sandbox-site", "sandbox-app-key"), timeout=60
     )
     assert (wrong.status_code, wrong.json()) == (401, {"meta": {"error": "Unauthorized request"}})
     assert sandbox.track("GET", "/api/v1/accounts/region").status_code == 200

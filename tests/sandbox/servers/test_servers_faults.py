@@ -43,7 +43,7 @@ def test_a_status_is_worded_as_the_vendor_does(
     sandbox: Sandbox, vendor: str, path: str, status: int, marker: str
 ) -> None:
     sandbox.fault(vendor, "status", status=status)
-    answer = requests.post(f"{sandbox.url}{path}", timeout=10)
+    answer = requests.post(f"{sandbox.url}{path}", timeout=60)
     assert answer.status_code == status
     assert marker in answer.text
     assert "Retry-After" not in answer.headers
@@ -114,7 +114,7 @@ def test_a_reset_is_a_real_reset_on_the_connection(sandbox: Sandbox, kind: str, 
     address = urlsplit(sandbox.url)
     body = b'{"text": "x"}'
     head = f"POST /chat/services/T0/B0/sandbox HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(head.encode() + body)
         with pytest.raises(ConnectionResetError):
             connection.recv(1)

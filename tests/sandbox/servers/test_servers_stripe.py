@@ -179,13 +179,13 @@ def test_every_answer_names_its_request_and_the_version_it_is_written_in(sandbox
 
 def test_wrong_and_missing_keys_get_401_and_a_read_only_key_cannot_write(sandbox: Sandbox) -> None:
     address = f"{sandbox.url}/stripe/v1/customers"
-    wrong = requests.get(address, auth=("rk_test_of_somebody_else", ""), timeout=10)
+    wrong = requests.get(address, auth=("rk_test_of_somebody_else", ""), timeout=60)
     assert error(wrong, 401)["message"].startswith("Invalid API Key provided: rk_test_*")
     assert "of_somebody" not in wrong.text
-    assert "You did not provide an API key" in error(requests.get(address, timeout=10), 401)["message"]
-    bearer = requests.get(address, headers={"Authorization": "Bearer rk_test_sandbox"}, timeout=10)
+    assert "You did not provide an API key" in error(requests.get(address, timeout=60), 401)["message"]
+    bearer = requests.get(address, headers={"Authorization": "Bearer rk_test_sandbox"}, timeout=60)
     assert bearer.status_code == 200
-    written = requests.post(address, auth=("rk_test_sandbox", ""), timeout=10)
+    written = requests.post(address, auth=("rk_test_sandbox", ""), timeout=60)
     assert "does not have the required permissions" in error(written, 403)["message"]
 
 

@@ -107,7 +107,7 @@ def test_what_was_delivered_is_there_the_next_day_and_the_next_day_has_news(runn
     address = f"{url}/customerio/track/api/v1/customers/{person}/events"
     assert requests.post(address, json=event, auth=TRACK, timeout=60).status_code == 200
 
-    moved = requests.post(f"{url}/_sandbox/advance", json={"days": 1}, timeout=120).json()
+    moved = requests.post(f"{url}/_sandbox/advance", json={"days": 1}, timeout=600).json()
 
     assert (before, moved) == ("2025-07-01T06:00:00Z", {"now": "2025-07-02T06:00:00Z"})
     news, _ = exported(url, "tickets", ticket_cursor)

@@ -228,7 +228,7 @@ def test_a_request_without_a_ticket_is_refused(sandbox: Sandbox) -> None:
     answer = sandbox.create_ticket({"subject": "x"})
     assert (answer.status_code, answer.json()["error"]) == (400, "ParameterMissing")
     address = f"{sandbox.url}/zendesk/api/v2/tickets"
-    garbage = requests.post(address, data=b'{"ticket": {', auth=sandbox.zendesk_auth, timeout=10)
+    garbage = requests.post(address, data=b'{"ticket": {', auth=sandbox.zendesk_auth, timeout=60)
     assert garbage.status_code == 400
 
 
@@ -236,14 +236,14 @@ def test_credentials_are_email_and_token_or_an_oauth_token(sandbox: Sandbox) -> 
     address = f"{sandbox.url}/zendesk/api/v2/tickets/count"
 
     def status(**arguments: Any) -> int:
-        return requests.get(address, timeout=10, **arguments).status_code
+        return requests.get(address, timeout=60, **arguments).status_code
 
     assert status(auth=("ops@sandbox.example", "sandbox-zendesk-token")) == 401
     assert status(headers={"Authorization": "Basic %%%"}) == 401
     assert status(headers={"Authorization": "Bearer sandbox-zendesk-oauth"}) == 200
-    wrong = requests.get(address, auth=("ops@sandbox.example/token", "wrong"), timeout=10)
+    wrong = requests.get(address, auth=("ops@sandbox.example/token", "wrong"), timeout=60)
     assert (wrong.status_code, wrong.json()) == (401, {"error": "Couldn't authenticate you"})
-    bearer = requests.get(address, headers={"Authorization": "Bearer wrong"}, timeout=10)
+    bearer = requests.get(address, headers={"Authorization": "Bearer wrong"}, timeout=60)
     assert (bearer.status_code, bearer.json()["error"]) == (401, "invalid_token")
     assert sandbox.zendesk("/nothing").json()["error"] == "InvalidEndpoint"
     assert sandbox.zendesk("/users/77.json").json()["error"] == "RecordNotFound"
