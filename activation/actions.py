@@ -21,14 +21,21 @@ DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def parsed(text: str) -> Any:
-    """The JSON, whole numbers as they are however long.
+    """The JSON, whole numbers as they are however long. Numbers that are none, which DuckDB writes, are read too.
 
     Raises:
         ValueError: if it is none.
     """
     # among seventeen digits in a row two stand in places that eight divides, next to each other there
     is_plain = TWO_DIGITS.search(text[::8]) is None or LONG_NUMBER.search(text) is None
-    return orjson.loads(text) if is_plain else json.loads(text)
+    return _loaded(text) if is_plain else json.loads(text)
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # NaN and Infinity, perhaps
+        return json.loads(text)
 
 
 def all_parsed(texts: Sequence[str]) -> list[Any]:
@@ -39,7 +46,15 @@ def all_parsed(texts: Sequence[str]) -> list[Any]:
     """
     # looked at together, which takes a fraction of the time
     is_plain = b"0" * 17 not in "".join(texts).encode().translate(DIGITS)
-    return list(map(orjson.loads if is_plain else json.loads, texts))
+    return list(map(_loaded if is_plain else json.loads, texts))
+
+
+def written(value: Any) -> bytes:
+    """The JSON of what `parsed` gave: orjson writes null for what is no number, and fails at one beyond 64 bits."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def canonical(payload: str) -> str:
@@ -105,6 +120,7 @@ class State(StrEnum):
 
 OPEN_STATES = (State.PLANNED, State.SENDING, State.UNKNOWN, State.WAITING)
 DEAD_LETTERS = (State.REJECTED, State.DEAD)
+DOUBT = "Whether it arrived is unknown."  # how the reason of what was given up ends, if that is so
 
 
 class Outcome(NamedTuple):

@@ -163,7 +163,7 @@ class Compared:
         """The ids of what is fresh, in chunks.
 
         Raises:
-            ValueError: if one is there twice.
+            DesiredError: if one is there twice.
         """
         self._look_for_twins()
         for place, desired in enumerate(self._desired):
@@ -189,7 +189,7 @@ class Compared:
                 (found,) = self._connection.execute(
                     f"select action_id from {self._desired[place]} where rowid = {line}"
                 ).fetchone() or ("",)
-                raise ValueError(f"Action {found} is desired twice; action ids are unique over all act_ models.")
+                raise DesiredError(f"Action {found} is desired twice; action ids are unique over all act_ models.")
 
     def are_known(self, action_ids: Sequence[str]) -> None:
         """The ledger knows these all the same: they are not fresh, but to be looked at."""

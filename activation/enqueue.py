@@ -27,9 +27,10 @@ COLUMNS = (
     "priority", "state", "payload", "payload_hash", "first_planned_at", "updated_at", "plan_id", "queued", "tries",
     "is_wanted", "order_key",
 )  # fmt: skip
-# of an action that was known already:
+# of an action that was known already; the playbook may send it elsewhere now:
 RENEWED = (
-    "expires_at", "priority", "payload", "payload_hash", "plan_id", "queued", "tries", "is_wanted", "order_key",
+    "object", "action", "expires_at", "priority", "payload", "payload_hash", "plan_id", "queued", "tries", "is_wanted",
+    "order_key",
 )  # fmt: skip
 # of an action that nobody heard of these are its own, in the order of Action; the rest is the same for all
 OWN = ("seq", *COLUMNS[:9], "payload", "payload_hash")
@@ -83,6 +84,26 @@ class Enqueueing:
         else:
             document = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in rows]).decode()
             connection.execute(self._statement, {"rows": document})
+
+
+_KEEP = (
+    sa.update(singles)
+    .where(singles.c.action_id == sa.bindparam("id"), singles.c.acknowledged_hash == sa.bindparam("digest"))
+    .where(singles.c.state == State.PLANNED, singles.c.lease.is_(None))
+    .values(
+        state=State.ACKNOWLEDGED,
+        payload=sa.bindparam("text"),
+        payload_hash=singles.c.acknowledged_hash,
+        queued=None,
+        plan_id=None,
+    )
+)
+
+
+def keep(connection: sa.Connection, actions: Sequence[Action]) -> None:
+    """Note that these are wanted as they were acknowledged, and that what was planned for them since is not."""
+    rows = [{"id": each.action_id, "digest": each.payload_hash, "text": each.payload} for each in actions]
+    connection.execute(_KEEP, rows)
 
 
 def write(connection: sa.Connection, actions: Sequence[Action], shared: Mapping[str, Any]) -> Sequence[int]:
@@ -140,7 +161,9 @@ def _in_order(statement: Any, dialect: sa.Dialect, columns: Sequence[str]) -> st
 def _renewing(insert: Any, *, is_changed: bool) -> Any:
     known, new = singles.c, insert.excluded
     in_open = any_of(known.state, OPEN_STATES)
-    may_change = (in_open | (known.payload_hash != new.payload_hash)) if is_changed else in_open
+    is_other = known.payload_hash != new.payload_hash
+    goes_elsewhere = (known.destination != new.destination) & ~any_of(known.state, [State.ACKNOWLEDGED])
+    may_change = (in_open | is_other | goes_elsewhere) if is_changed else in_open
     return insert.on_conflict_do_update(
         index_elements=["action_id"],
         set_={
@@ -148,6 +171,8 @@ def _renewing(insert: Any, *, is_changed: bool) -> Any:
             "due": sa.case((in_open, known.due), else_=sa.literal_column("0.0")),
             "given_up_at": sa.case((in_open, known.given_up_at), else_=known.attempt_count),
             "first_tried": sa.case((in_open, known.first_tried), else_=None),
+            # who may have it is the one to be asked
+            "destination": sa.case((any_of(known.state, [State.UNKNOWN]), known.destination), else_=new.destination),
             **{name: getattr(new, name) for name in RENEWED},
         },
         where=may_change & known.lease.is_(None),

@@ -43,5 +43,5 @@ class BatchRejectedError(Exception):
         self.status_code = status_code
 
 
-class DesiredError(Exception):
+class DesiredError(ValueError):
     """The published file does not hold what can be sent; the message says what is wrong with it."""

@@ -12,7 +12,8 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from activation.actions import Action, State
+from activation.actions import DOUBT, Action, State
+from activation.errors import DesiredError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +49,11 @@ class Entry(NamedTuple):
     attempt_count: int
     reason: str
 
+    @property
+    def never_left(self) -> bool:
+        """Whether its payload surely was never at the vendor, so that what was acknowledged before is there still."""
+        return self.state is State.PLANNED and DOUBT not in self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -56,11 +62,13 @@ class Policy:
     `live` false is shadow mode: planned, shown, never sent. `resends_changes` says whether a changed payload of a
     delivered action is sent again: right where we set a state (a deal's stage), wrong where we report a fact (an event,
     a ticket), which happened once. `customers` is the allow-list: while it is not None, nobody else gets anything.
+    `where` tells one account from another, without naming it: a plan for one is none for the other.
     """
 
     live: bool
     resends_changes: bool
     customers: frozenset[str] | None = None
+    where: str = ""
 
 
 class Delivery(NamedTuple):
@@ -88,7 +96,7 @@ def plan(
     well: whether they arrived must be known.
 
     Raises:
-        ValueError: if two desired actions share an id.
+        DesiredError: if two desired actions share an id.
     """
     actions = list(desired)
     wanted = unique([action.action_id for action in actions])
@@ -106,12 +114,12 @@ def unique(action_ids: Sequence[str]) -> set[str]:
     """These ids.
 
     Raises:
-        ValueError: if one is there twice.
+        DesiredError: if one is there twice.
     """
     found = set(action_ids)
     if len(found) < len(action_ids):
         ((twice, _),) = Counter(action_ids).most_common(1)
-        raise ValueError(f"Action {twice} is desired twice; action ids are unique over all act_ models.")
+        raise DesiredError(f"Action {twice} is desired twice; action ids are unique over all act_ models.")
     return found
 
 
@@ -124,8 +132,11 @@ def _judge(  # noqa: PLR0911 - one reason after the other, the first that holds
     is_late = action.expires_at is not None and action.expires_at <= as_of
     if entry is None and not is_late and policy.live and policy.customers is None:
         return Delivery(action, Verdict.NEW)  # said first, because of many it is true of most
-    settled = _settled(action, entry, policy) if entry is not None else None
-    if settled is not None:
+    if entry is not None and entry.action.destination != action.destination:
+        elsewhere = _elsewhere(action, entry, policies)
+        if elsewhere is not None:
+            return elsewhere
+    elif entry is not None and (settled := _settled(action, entry, policy)) is not None:
         return settled
     if is_late and entry is not None and entry.state in {State.SENDING, State.UNKNOWN}:
         return _abandoned(entry, policy)
@@ -145,8 +156,22 @@ def _abandoned(entry: Entry, policy: Policy | None) -> Delivery:
     return Delivery(entry.action, Verdict.RESUMED, entry.reason, outcome_is_unknown=True, is_wanted=False)
 
 
+def _elsewhere(action: Action, entry: Entry, policies: Mapping[str, Policy]) -> Delivery | None:
+    """What became of it where it was to go before the playbook sent it somewhere else; None if it is still to go."""
+    before = entry.action.destination
+    if entry.state is State.ACKNOWLEDGED:
+        return Delivery(action, Verdict.UNCHANGED, f"Delivered before, to {before}.")
+    if entry.state in {State.SENDING, State.UNKNOWN}:  # two vendors would have it, so the first is asked first
+        return _abandoned(entry, policies.get(before))
+    if entry.state is State.DROPPED:
+        return Delivery(action, Verdict.BLOCKED, f"Dropped: {entry.reason}")
+    return None
+
+
 def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
     """What the vendor has decided already, or None."""
+    if entry.never_left and action.payload_hash == entry.acknowledged_hash:
+        return Delivery(action, Verdict.UNCHANGED, "Delivered before, with this payload.")
     if entry.state is State.ACKNOWLEDGED:
         if action.payload_hash == entry.acknowledged_hash or (
             entry.payload_hash == entry.acknowledged_hash and action.means(entry.action.payload)

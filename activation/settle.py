@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from activation.actions import OPEN_STATES, Outcome, State
+from activation.actions import DOUBT, OPEN_STATES, Outcome, State
 from activation.errors import BatchRejectedError, LimitedError, OutcomeUnknownError, StoppedError
 from activation.step import Arrived, Claimed, Pace, Result
 
@@ -117,7 +117,7 @@ class Judge:
         is_old = item.first_tried is not None and wall - item.first_tried >= retry.total_seconds
         # age alone proves nothing: the machine may have been off, or its clock been set
         if (is_old and attempts >= retry.attempts) or (attempts >= retry.total_attempts and not is_limit):
-            doubt = " Whether it arrived is unknown." if outcome.state is State.UNKNOWN else ""
+            doubt = f" {DOUBT}" if outcome.state is State.UNKNOWN else ""
             reason = f"Given up after {attempts} attempts: {outcome.reason}{doubt}"
             return Result(item.action, outcome._replace(state=State.DEAD, reason=reason), seq=item.seq)
         key = (tries, outcome.retry_after)

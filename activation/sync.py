@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from activation.batches import Mark
 from activation.deliver import stage, takes_any_order
+from activation.enqueue import keep
 from activation.pacing import estimate
 from activation.plan import SENT_VERDICTS, Delivery, Verdict, plan
 
@@ -156,8 +157,7 @@ def look_ahead(
     `only` names destinations; none means all.
 
     Raises:
-        desired.DesiredError: if the published file cannot be read.
-        ValueError: if two desired actions share an id.
+        DesiredError: if the published file cannot be read, or two desired actions share an id.
     """
     outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of, since=ledger.mark())
     with _compared(published, ledger, policies, as_of, only) as compared:
@@ -191,17 +191,19 @@ def prepare(  # noqa: PLR0913 - what a sync is made of
     `expected` is the fingerprint of a plan that a person has seen.
 
     Raises:
-        desired.DesiredError: if the published file cannot be read.
+        DesiredError: if the published file cannot be read, or two desired actions share an id.
         PlanChangedError: if this plan is another one. Nothing is opened then.
-        ValueError: if two desired actions share an id.
     """
     outlook = Outlook(_name(published, policies, guards, as_of, only), published.version, as_of, since=ledger.mark())
     # a queue of its own, so that nobody works on this plan before the whole of it has been looked at
     queue = f"{outlook.plan_id}/{secrets.token_hex(4)}"
     in_order = [name for name, each in destinations.items() if not takes_any_order(each)]
     with _seldom_collected(), _compared(published, ledger, policies, as_of, only, in_order) as compared:
-        for planned, _ in _planned(compared, outlook, ledger, policies, as_of, only):
+        for planned, known in _planned(compared, outlook, ledger, policies, as_of, only):
             stage(planned, destinations, ledger, time, outlook.plan_id, queue, outlook.since)
+            if back := [each.action for each in planned if _is_back(each, known)]:
+                with ledger.transaction() as connection:
+                    keep(connection, back)
         outlook.trips = guards.trips(outlook.per_action(), published.customers())
         if expected is not None and expected != outlook.fingerprint:
             raise PlanChangedError(
@@ -289,6 +291,12 @@ def _known(
     return {**known, **ledger.batched_ever(unheard)} if unheard else known
 
 
+def _is_back(delivery: Delivery, known: Mapping[str, Entry]) -> bool:
+    """Whether it is wanted as it was delivered, after another payload was planned that never left."""
+    entry = known.get(delivery.action.action_id)
+    return delivery.verdict is Verdict.UNCHANGED and entry is not None and entry.never_left
+
+
 def said(action_id: str, verdict: Verdict, payload_hash: str) -> int:
     """What a plan says about one action, as a number; DuckDB computes the same, see `Compared.counts`."""
     digest = md5(f"{action_id}{verdict}{payload_hash}".encode(), usedforsecurity=False).digest()
@@ -309,6 +317,6 @@ def _name(
 
 def _plain(policies: Mapping[str, Policy]) -> dict[str, Any]:
     return {
-        name: [policy.live, policy.resends_changes, None if policy.customers is None else sorted(policy.customers)]
+        name: {**asdict(policy), "customers": None if policy.customers is None else sorted(policy.customers)}
         for name, policy in policies.items()
     }

@@ -9,7 +9,7 @@ import orjson
 import sqlalchemy as sa
 
 from activation import batches
-from activation.actions import DEAD_LETTERS, OPEN_STATES, State
+from activation.actions import DEAD_LETTERS, DOUBT, OPEN_STATES, State
 from activation.batches import NOTHING
 from activation.tables import IS_OUT, listed, one_of, single_attempts, singles
 from activation.tables import batches as requests
@@ -55,7 +55,7 @@ def retry(ledger: Ledger, action_ids: Collection[str], now: datetime) -> int:
 
     A letter whose outcome was never known goes back to that, so that it is resolved before it is sent again.
     """
-    was_unknown = singles.c.reason.like("%Whether it arrived is unknown.")
+    was_unknown = singles.c.reason.endswith(DOUBT)
     return _change(
         ledger,
         action_ids,
@@ -140,23 +140,21 @@ def expire(ledger: Ledger, before: datetime, now: datetime) -> int:
     """Erase the payloads of what was settled before an instant; how many there were.
 
     Their hashes stay, so that a plan knows as well as before what was delivered and what has changed since. Dead
-    letters that nobody decided on in all that time cannot be tried again without a payload: they are dropped.
+    letters that nobody decided on in all that time cannot be tried again without a payload: they are dropped. So is
+    what was still to be sent, if the time in which it could be is over for as long: nobody wants it any more.
     """
     known = singles.c
-    is_old = (
-        known.queued.is_(None)
-        & known.lease.is_(None)
-        & (known.updated_at < before)
-        & (known.payload != NOTHING)
-        & known.state.not_in(OPEN_STATES)
-    )
-    is_dead = known.state.in_(DEAD_LETTERS)
+    rests = known.lease.is_(None) & (known.updated_at < before) & (known.payload != NOTHING)
+    is_old = rests & known.queued.is_(None) & known.state.not_in(OPEN_STATES)
+    dropped = 0
     with ledger.transaction() as connection:
-        letters = sa.update(singles).where(is_old, is_dead)
-        said = sa.literal("Nobody decided on it in time. ") + known.reason
-        dropped = connection.execute(
-            letters.values(payload=NOTHING, state=State.DROPPED, reason=said, updated_at=now)
-        ).rowcount
+        for which, why in (
+            (is_old & known.state.in_(DEAD_LETTERS), "Nobody decided on it in time. "),
+            (rests & known.state.in_(OPEN_STATES) & (known.expires_at < before), "Its time was over long ago. "),
+        ):
+            said = sa.literal(why) + known.reason
+            erased = {"payload": NOTHING, "state": State.DROPPED, "queued": None, "reason": said, "updated_at": now}
+            dropped += connection.execute(sa.update(singles).where(which).values(erased)).rowcount
         settled = connection.execute(sa.update(singles).where(is_old).values(payload=NOTHING)).rowcount
         settled += batches.erase_payloads(connection, before)
     if dropped + settled:
@@ -173,13 +171,14 @@ class Health:
     oldest_seconds: float
 
 
-def health(ledger: Ledger, wall: float) -> Health:
-    """The ledger's health at this moment of the machine's clock."""
+def health(ledger: Ledger, wall: float, now: datetime) -> Health:
+    """The ledger's health at this moment, on the machine's clock and on the run's; what is too late is not stuck."""
     known = singles.c
+    is_open = known.state.in_(OPEN_STATES) & (known.expires_at.is_(None) | (known.expires_at > now))
     query = sa.select(
         sa.func.count().filter(known.state.in_(DEAD_LETTERS)),
-        sa.func.count().filter(known.state.in_(OPEN_STATES)),
-        sa.func.min(known.first_tried).filter(known.state.in_(OPEN_STATES)),
+        sa.func.count().filter(is_open),
+        sa.func.min(known.first_tried).filter(is_open),
     )
     with ledger.reading() as connection:
         row: Any = connection.execute(query).one()

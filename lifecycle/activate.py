@@ -225,7 +225,7 @@ def activate(
                     on_progress=said, checks=checks, fresh=outlook.fresh, since=outlook.since,
                 )  # fmt: skip
             delivered.note(places, ledger)
-            sentences = alarms(tallies, health(ledger, clock_time.time()), thresholds())
+            sentences = alarms(tallies, health(ledger, clock_time.time(), as_of), thresholds())
     finally:
         ledger.close()
     for tally in tallies:

@@ -139,7 +139,7 @@ def test_whatever_comes_back_the_ledger_shows_the_same_whether_it_keeps_requests
         snapshot = ledger.snapshot()
         (deliveries, attempts) = told(ledger)
         assert sorted(snapshot) == sorted(row[0] for row in deliveries) == sorted(each.action_id for each in made)
-        summary = (desk.sent, str(tally), snapshot, ledger.counts(), ledger.latest(), health(ledger, 1e10))
+        summary = (desk.sent, str(tally), snapshot, ledger.counts(), ledger.latest(), health(ledger, 1e10, AS_OF))
         seen.append(
             (
                 summary,
@@ -156,7 +156,7 @@ def test_a_request_is_seen_as_deliveries_while_it_is_out_and_when_it_has_arrived
     number = begun(either, made, own_name())
     deliveries, attempts = told(either)
     assert ([row[9] for row in deliveries], attempts) == (["sending"] * 3, [])
-    assert health(either, 1060.0) == Health(dead=0, open=3, oldest_seconds=60.0)
+    assert health(either, 1060.0, AS_OF) == Health(dead=0, open=3, oldest_seconds=60.0)
     assert [each for text in either.delivered() for each in text.split()] == []
     arrive(either, number, made, own_name())
     deliveries, attempts = told(either)

@@ -331,3 +331,23 @@ def test_what_does_not_fit_into_a_request_leaves_no_trace_until_it_leaves(
     desk = Scripted(answer, batch_bytes=2 * len(made[0].payload))
     work("plan", {"scripted": desk}, ledger, time, Budget(60), rng=rng, fresh={"scripted": iter([made])})
     assert ([len(each) for each in desk.sent], known) == ([2, 2, 2], [2, 4, 6])
+
+
+def test_what_the_playbook_sends_elsewhere_leaves_the_queue_of_where_it_was_to_go(
+    either: Ledger, time: Any, rng: random.Random, action: Any
+) -> None:
+    before = Scripted(lambda _number, actions: [Outcome.waiting("busy") for _ in actions])
+    after = Scripted(yes)
+    after.name = "elsewhere"
+    served = {each.name: each for each in (before, after)}
+    policies = {name: Policy(live=True, resends_changes=False) for name in served}
+    tries = 0
+    for name, text in (("scripted", '{"for":1}'), ("elsewhere", '{"for":2}'), ("elsewhere", '{"for":2}')):
+        wanted = [action(1, destination=name, object=f"{name}s", payload=text)]
+        planned = plan(wanted, either.snapshot(), policies, time.now())
+        deliver(planned, served, either, time, Budget(600), rng=rng)
+        tries = tries or len(before.sent)
+    assert len(before.sent) == tries
+    assert after.sent == [[wanted[0].action_id]]
+    (entry,) = either.snapshot().values()
+    assert (entry.state, entry.action._replace(digest="")) == (State.ACKNOWLEDGED, wanted[0])

@@ -54,6 +54,43 @@ def test_a_b_that_failed_does_not_hide_that_a_is_still_what_the_vendor_has(actio
     assert verdict_of(b, entry(b, State.WAITING, acknowledged=a), STAGES) is Verdict.RESUMED
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "verdict"),
+    [
+        (State.PLANNED, "", Verdict.UNCHANGED),
+        (State.PLANNED, "Given up after 6 attempts: no answer. Whether it arrived is unknown.", Verdict.RESUMED),
+        (State.WAITING, "busy", Verdict.RESUMED),
+    ],
+)
+def test_a_b_that_surely_never_left_is_no_reason_to_say_a_again(
+    action: Any, state: State, reason: str, verdict: Verdict
+) -> None:
+    a, b = action(payload='{"stage":"A"}'), action(payload='{"stage":"B"}')
+    assert verdict_of(a, entry(b, state, acknowledged=a)._replace(reason=reason), STAGES) is verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "where"),
+    [
+        (State.ACKNOWLEDGED, Verdict.UNCHANGED, "desk"),
+        (State.WAITING, Verdict.RESUMED, "desk"),
+        (State.REJECTED, Verdict.CHANGED, "desk"),
+        (State.DROPPED, Verdict.BLOCKED, "desk"),
+        (State.UNKNOWN, Verdict.RESUMED, "customerio"),
+        (State.SENDING, Verdict.RESUMED, "customerio"),
+    ],
+)
+def test_what_the_playbook_sends_elsewhere_now_is_never_at_both(
+    action: Any, state: State, verdict: Verdict, where: str
+) -> None:
+    before = action()
+    wanted = before._replace(destination="desk")
+    policies = {**EVENTS, "desk": Policy(live=True, resends_changes=True)}
+    (delivery,) = plan([wanted], {before.action_id: entry(before, state)}, policies, AS_OF)
+    assert (delivery.verdict, delivery.action.destination) == (verdict, where)
+    assert delivery.is_wanted == (where == "desk")
+
+
 def test_what_happened_is_reported_once_even_if_it_is_told_differently_now(action: Any) -> None:
     told = action(payload='{"story":"one"}')
     retold = action(payload='{"story":"two"}')

@@ -113,6 +113,25 @@ def test_a_then_b_then_a_again_is_three_deliveries_and_the_same_again_none(site:
     assert verdicts(outlook) == {"unchanged": 1}
 
 
+def test_what_a_guard_held_back_leaves_no_trace_once_the_definition_is_mended(
+    site: Site, sync: Any, ledger: Ledger
+) -> None:
+    """Else the mended definition would set every deal again, over what people did in between, or trip the guard."""
+    desk = Desk()
+    right, wrong = [{number: {"stage": stage} for number in range(3)} for stage in "AB"]
+    site.publish("v1", right)
+    sync(desk)
+    site.publish("v2", wrong)
+    assert sync(desk, guards=Guards(per_action=2))[0].trips
+    site.publish("v3", right)
+    outlook, _ = sync(desk)
+    assert (len(desk.sent), verdicts(outlook)) == (3, {"unchanged": 3})
+    assert ledger.counts() == {"desk": {"acknowledged": 3}}
+    site.publish("v4", wrong)
+    assert verdicts(sync(desk)[0]) == {"changed": 3}
+    assert len(desk.sent) == 6
+
+
 def test_another_order_of_keys_is_no_change(site: Site, sync: Any) -> None:
     desk = Desk()
     site.publish("v1", {1: '{"a": 1, "b": 2}'})

@@ -77,6 +77,23 @@ def test_what_is_past_its_term_says_nothing_more_and_stays_settled(
     assert verdicts(ledger, rejected) == [Verdict.BLOCKED] * len(rejected)
 
 
+def test_what_was_never_sent_in_time_is_neither_stuck_nor_kept_for_ever(either: Ledger, action: Any) -> None:
+    """Nobody wants it any more, so no plan takes it up again: it must not be told of, or lie there, for ever."""
+    late, later = action(1, expires_at=AS_OF + timedelta(hours=2)), AS_OF + timedelta(days=60)
+    either.enqueue([late], AS_OF, "p", queue="p")
+    either.open_queue("p", "p")
+    with either.step("customerio", "w", "p") as step:
+        (claimed,) = step.claim(1, 1000.0)
+        step.intend([claimed.seq], AS_OF, 1000.0, {claimed.seq})
+        step.record([Result(late, Outcome.waiting("busy"), 2000.0, seq=claimed.seq)], AS_OF)
+    assert health(either, 90_000.0, AS_OF).open == 1
+    assert health(either, 90_000.0, AS_OF + timedelta(hours=3)) == Health(0, 0, 0.0)
+    assert expire(either, AS_OF + timedelta(hours=1), later) == 0
+    assert expire(either, AS_OF + timedelta(days=30), later) == 1
+    (entry,) = either.snapshot().values()
+    assert (entry.state, entry.action.payload) == (State.DROPPED, "{}")
+
+
 def test_dead_letters_keep_the_vendors_words_and_a_person_decides(ledger: Ledger, rejected: list[Action]) -> None:
     letters = dead_letters(ledger)
     assert {letter.reason for letter in letters} == {"no such person"}
@@ -199,7 +216,7 @@ def test_health_counts_what_is_stuck_and_alarms_name_it(ledger: Ledger, rejected
         (claimed,) = step.claim(1, 1000.0)
         step.intend([claimed.seq], AS_OF, 1000.0, {claimed.seq})
         step.record([Result(waiting, Outcome.waiting("busy"), 2000.0, seq=claimed.seq)], AS_OF)
-    found = health(ledger, 1000.0 + 30 * 3600)
+    found = health(ledger, 1000.0 + 30 * 3600, AS_OF)
     assert found == Health(dead=len(rejected), open=1, oldest_seconds=30 * 3600.0)
     tally = Tally("customerio", acknowledged=5, rejected=3, stopped="It refused our credentials.")
     tally.blame("no such person")
