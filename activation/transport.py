@@ -38,7 +38,9 @@ CONNECT_SECONDS = 3.05
 READ_SECONDS = 15.0
 RESOLVED_SECONDS = 60.0  # how long a checked address is good for new connections
 UNFIT = re.compile(r"[^\x20-\x7e]")  # in a request's head it could end the line, and begin another one
-EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
+EMAIL = re.compile(r"[\w.+'-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
+# nobody sees these: they steer terminals, turn a line's direction, and PostgreSQL takes no text with the first of them
+UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 REASON_LENGTH = 300
 
 
@@ -50,7 +52,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without what must not be in a log."""
-        text = text[: 20 * REASON_LENGTH]
+        text = UNSEEN.sub(" ", text[: 20 * REASON_LENGTH])
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
         text = " ".join(EMAIL.sub("[address]", text).split())
@@ -74,7 +76,9 @@ class Reply:
     @property
     def retry_after(self) -> float | None:
         """Seconds the vendor asked us to stay away, if it did."""
-        return parse_retry_after(self.headers.get("retry-after"), datetime.now(UTC))
+        # a date is on the vendor's clock, which need not agree with ours
+        now = _moment(self.headers.get("date", "")) or datetime.now(UTC)
+        return parse_retry_after(self.headers.get("retry-after"), now)
 
 
 class Transport:
@@ -138,7 +142,7 @@ class Transport:
             NotSentError: no connection came about.
             OutcomeUnknownError: no usable answer: time-out, reset, 408, 5xx, a body that breaks off.
             LimitedError: 429.
-            StoppedError: 401, 403, a redirect, or a host in a private network.
+            StoppedError: 401, 403, a redirect, a host in a private network, a 404 that is not the vendor's.
             BatchRejectedError: the path or a header holds what cannot stand there; nothing was sent.
         """
         length = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -230,6 +234,8 @@ class Transport:
             raise StoppedError(self.redact(f"It refused our credentials or rights. {_words(reply)}"), status)
         if status < 400:
             raise StoppedError("It redirected us elsewhere, which we do not follow with customers' data.", status)
+        if status in {404, 405} and not isinstance(reply.data, dict):  # a vendor's own no is a JSON object
+            raise StoppedError(self.redact(f"Its address leads to something else. {status} {_words(reply)}"), status)
         if status == 408 or status >= 500:
             raise OutcomeUnknownError(self.redact(f"Server error {status}. {_words(reply)}"), status)
         return reply
@@ -245,10 +251,17 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         pass
     else:
         return max(seconds, 0.0) if seconds < 1e9 else None  # neither infinite nor no number
+    until = _moment(value)
+    return None if until is None else max((until - now).total_seconds(), 0.0)
+
+
+def _moment(value: str) -> datetime | None:
+    """The instant that an HTTP date names, if it is one."""
     try:
-        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
+        found = parsedate_to_datetime(value)
     except (TypeError, ValueError):
         return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _lines(headers: Mapping[str, str]) -> bytes:
@@ -269,13 +282,26 @@ def _fit(text: str) -> str:
 def _words(reply: Reply) -> str:
     """What the vendor said, from the places where vendors say it."""
     if not isinstance(reply.data, dict):
-        return reply.text
+        return reply.text if reply.data is None else _plain(reply.data)
     data = reply.data
     for key in ("error_description", "description", "message"):
         if isinstance(data.get(key), str):
-            return f"{data.get('error', '')} {data[key]}".strip()
-    found = data.get("errors") or data.get("meta") or data.get("error") or ""
-    return found if isinstance(found, str) else json.dumps(found)
+            said = " ".join(_plain(data[each]) for each in ("error", key) if data.get(each))
+            return f"{said} {_details(data.get('details'))}".strip()
+    return _plain(data.get("errors") or data.get("meta") or data.get("error") or "")
+
+
+def _details(found: Any) -> str:
+    """What is wrong with each field, where a vendor says it (Zendesk: lists by field, with a description in each)."""
+    if not isinstance(found, dict):
+        return _plain(found) if found else ""
+    each = [one for group in found.values() if isinstance(group, list) for one in group if isinstance(one, dict)]
+    return "; ".join(str(one["description"]) for one in each if one.get("description")) or _plain(found)
+
+
+def _plain(found: Any) -> str:
+    """Text as it is; anything else as JSON, in which an address looks like one."""
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
 def words(reply: Reply, redact: Redactor) -> str:

@@ -30,6 +30,8 @@ DEAL = 2
 LARGEST_BATCH = 50
 REQUEST_SECONDS = 45.0  # a request is cut off after 60, whatever it has done by then
 RATE_LIMIT, RUN_TIME_LIMIT = "QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"
+NOT_FOUND = "NOT_FOUND"
+FAULTS = frozenset({"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"})  # of the portal; the command may be done
 STOP_ERRORS = frozenset({"OVERLOAD_LIMIT", "PORTAL_DELETED"})  # a person has to act; 401 and 403 stop in any case
 RATE_SECONDS = 2.0  # the vendor sends no Retry-After; its bucket drains two requests a second
 RUN_TIME_SECONDS = 60.0  # a minute of run time comes back at a time
@@ -74,18 +76,22 @@ class Bitrix24(Basics):
         """Read them back: a deal that has what we wanted to set was updated, a task with the action's id was added."""
         gets = {f"a{index}": _question(action) for index, action in enumerate(actions)}
         try:
-            results = _by_key(self._batch(gets).get("result"))
+            answer = self._batch(gets)
         except BatchRejectedError as error:
             raise OutcomeUnknownError(f"Reading back was refused: {error}", error.status_code) from None
+        results, errors = _by_key(answer.get("result")), _by_key(answer.get("result_error"))
         found: list[Outcome | None] = []
         for index, action in enumerate(actions):
-            result = results.get(f"a{index}")
+            result, refusal = results.get(f"a{index}"), errors.get(f"a{index}")
+            if refusal and _code(refusal) != NOT_FOUND:  # says nothing about what is there
+                found.append(Outcome.unknown(f"Reading back was refused: {self._said(refusal)}", 200))
+                continue
             if "task" in action.body:
                 found.append(_found_task(result))
                 continue
             item = (result.get("item") if isinstance(result, dict) else None) or {}
             wanted: dict[str, Any] = action.body.get("fields") or {}
-            if wanted and all(str(item.get(name)) == str(value) for name, value in wanted.items()):
+            if wanted and all(_text(item.get(name)) == _text(value) for name, value in wanted.items()):
                 found.append(Outcome.acknowledged(str(item.get("id")), 200, "Read back: the deal has these fields."))
             else:  # another value, or no such deal: the update will say
                 found.append(Outcome(State.WAITING, "Read back: the deal does not have these fields.", 200))
@@ -142,15 +148,22 @@ class Bitrix24(Basics):
         self.batch_size = max(min(LARGEST_BATCH, int(REQUEST_SECONDS / cost)), 1)
         return max(min(_until_reset(each) for each in told), 1.0)
 
+    def _refusal(self, error: Any, rest: float) -> Outcome:
+        code, reason = _code(error), self._said(error)
+        if code in FAULTS:
+            return Outcome.unknown(reason, 200)
+        if code in {RATE_LIMIT, RUN_TIME_LIMIT}:
+            wait = rest if code == RUN_TIME_LIMIT else RATE_SECONDS
+            return Outcome.waiting(reason, 200, wait, wait)
+        return Outcome.rejected(reason, 200)
+
+    def _said(self, error: Any) -> str:
+        text = f"{_code(error)} {error.get('error_description', '')}" if isinstance(error, dict) else _code(error)
+        return self._transport.redact(text) or "refused without a reason"
+
     def _outcome(self, action: Action, result: Any, error: Any, rest: float) -> Outcome:
         if error:
-            code = str(error.get("error", "")) if isinstance(error, dict) else str(error)
-            text = f"{code} {error.get('error_description', '')}" if isinstance(error, dict) else code
-            reason = self._transport.redact(text) or "refused without a reason"
-            if code in {RATE_LIMIT, RUN_TIME_LIMIT}:
-                wait = rest if code == RUN_TIME_LIMIT else RATE_SECONDS
-                return Outcome.waiting(reason, 200, wait, wait)
-            return Outcome.rejected(reason, 200)
+            return self._refusal(error, rest)
         item = result.get("task" if "task" in action.body else "item") if isinstance(result, dict) else None
         if not isinstance(item, dict):
             return Outcome.unknown("The answer says nothing about this command.", 200)
@@ -160,6 +173,10 @@ class Bitrix24(Basics):
         if ignored:
             return Outcome.rejected(f"The portal does not know the field(s) {', '.join(ignored)}.", 200)
         return Outcome.acknowledged(str(item.get("id")), 200, "", rest)
+
+
+def _code(error: Any) -> str:
+    return str(error.get("error", "")) if isinstance(error, dict) else str(error)
 
 
 def _until_reset(times: Mapping[str, Any]) -> float:
@@ -200,15 +217,24 @@ def _found_task(result: Any) -> Outcome:
     return Outcome(State.WAITING, "Read back: there is no task for this action.", 200)
 
 
-def _fields(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for name, value in sorted(values.items()):
-        each = value if isinstance(value, list) else None
-        if each is None:
-            pairs.append((f"fields[{name}]", value))
-        else:
-            pairs += [(f"fields[{name}][{index}]", one) for index, one in enumerate(each)]
-    return pairs
+def _fields(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [pair for name, value in sorted(values.items()) for pair in _pairs(f"fields[{name}]", value)]
+
+
+def _pairs(name: str, value: Any) -> list[tuple[str, str]]:
+    """A value as PHP reads it out of a query: what is in a list or a map by its place there."""
+    if isinstance(value, dict):
+        return [pair for key, inner in value.items() for pair in _pairs(f"{name}[{key}]", inner)]
+    if isinstance(value, list):
+        return [pair for index, inner in enumerate(value) for pair in _pairs(f"{name}[{index}]", inner)]
+    return [(name, _text(value))]
+
+
+def _text(value: Any) -> str:
+    """A value as the portal writes it: nothing as an empty text, yes and no as Y and N."""
+    if isinstance(value, bool):
+        return "Y" if value else "N"
+    return "" if value is None or value != value else str(value)  # noqa: PLR0124 - only what is no number differs from itself
 
 
 def _query(pairs: Sequence[tuple[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from activation.actions import Action, Outcome, State, all_parsed
+from activation.actions import Action, Outcome, State, all_parsed, written
 from activation.destinations import Basics
 from activation.errors import BatchRejectedError, OutcomeUnknownError
 from activation.identifiers import seconds, ulids
@@ -86,7 +86,7 @@ class CustomerIo(Basics):
 
     def _sent(self, entities: list[Any], references: list[str]) -> list[Outcome]:
         """Send the events; their outcomes."""
-        body = orjson.dumps({"batch": entities})
+        body = written({"batch": entities})
         if len(body) > REQUEST_BYTES:
             raise BatchRejectedError(f"The batch has {len(body)} bytes, Customer.io takes {REQUEST_BYTES}.", 413)
         return self._answers(self._transport.post("/api/v2/batch", body), references)
@@ -124,7 +124,6 @@ def _name(given: str) -> tuple[str, str]:
 
 def _measured(entity: dict[str, Any]) -> tuple[orjson.Fragment, str]:
     """The event as it is written, and what is wrong with its size (nothing if it is empty)."""
-    written = orjson.dumps(entity)
-    is_large = len(written) > ITEM_BYTES
-    problem = f"The event has {len(written)} bytes, Customer.io takes {ITEM_BYTES}." if is_large else ""
-    return orjson.Fragment(written), problem
+    text = written(entity)
+    problem = f"The event has {len(text)} bytes, Customer.io takes {ITEM_BYTES}." if len(text) > ITEM_BYTES else ""
+    return orjson.Fragment(text), problem

@@ -10,9 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import orjson
-
-from activation.actions import Action, Outcome
+from activation.actions import Action, Outcome, written
 from activation.destinations import Basics
 from activation.errors import LimitedError, StoppedError
 from activation.identifiers import signing_key, webhook_headers
@@ -60,7 +58,7 @@ class Make(Basics):
         payload = action.body
         data = payload.get("data")
         payload["data"] = {**(data if isinstance(data, dict) else {}), "action_id": action.action_id}
-        body = orjson.dumps(payload)
+        body = written(payload)
         headers = webhook_headers(self._secret, action.action_id, self._time.wall(), body)
         return [self._outcome(action, self._transport.post("", body, headers))]
 

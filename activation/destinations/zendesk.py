@@ -11,9 +11,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from activation.actions import Action, Outcome
+from activation.actions import Action, Outcome, written
 from activation.destinations import Basics
 from activation.errors import LimitedError, OutcomeUnknownError
 from activation.pacing import Rate
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 PRIORITIES = frozenset({"urgent", "high", "normal", "low"})
 PASSED_THROUGH = ("priority", "tags", "type", "group_id", "custom_fields")
 CONFLICT_SECONDS = 1.0
+KEY_IS_TAKEN = "IdempotentRequestError"  # another body came with this key in the last two hours
 LEAST_LIMIT, LARGEST_LIMIT = 10, 2500  # requests a minute that Zendesk's plans grant
 
 
@@ -56,7 +55,7 @@ class Zendesk(Basics):
         ticket, problem = _ticket(action)
         if problem:
             return [Outcome.rejected(problem)]
-        body = orjson.dumps({"ticket": ticket})
+        body = written({"ticket": ticket})
         reply = self._transport.post("/api/v2/tickets.json", body, {"Idempotency-Key": action.action_id})
         return [self._outcome(reply)]
 
@@ -89,6 +88,8 @@ class Zendesk(Basics):
         said = words(reply, self._transport.redact)
         if status == 409:
             raise LimitedError(said, status, CONFLICT_SECONDS)
+        if KEY_IS_TAKEN in said:  # so there was a first one: what became of it, its external id says
+            return Outcome.unknown(said, status)
         return Outcome.rejected(said, status)
 
     def _learned(self, headers: Mapping[str, str]) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activation.actions import Action, all_parsed, parsed
+from activation.actions import Action, all_parsed, parsed, written
 
 long_numbers = st.integers(-(10**30), 10**30)
 documents = st.recursive(
@@ -25,6 +25,17 @@ def test_whole_numbers_stay_what_they_are_wherever_they_stand(document: Any, sep
 @given(st.lists(documents, max_size=4))
 def test_many_texts_at_once_mean_what_each_of_them_means(found: Any) -> None:
     assert all_parsed([json.dumps(each) for each in found]) == found
+
+
+def test_what_is_no_number_is_read_and_goes_out_as_nothing() -> None:
+    """DuckDB writes it so, and one such payload must not spoil what else is in its request."""
+    assert written(parsed('{"share":NaN,"most":Infinity,"n":1}')) == b'{"share":null,"most":null,"n":1}'
+    assert [each["n"] for each in all_parsed(['{"n":1}', '{"n":2,"x":NaN}'])] == [1, 2]
+
+
+@given(documents)
+def test_what_was_read_is_written_as_it_was(document: Any) -> None:
+    assert json.loads(written(document)) == document
 
 
 @given(st.dictionaries(st.text(max_size=3), long_numbers, max_size=5), st.randoms(use_true_random=False))

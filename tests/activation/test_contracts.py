@@ -299,9 +299,10 @@ def test_zendesk_answers_a_ticket_and_refusals_with_details(vendor: Recorder) ->
     }
     vendor.answer(422, {"error": "RecordInvalid", "description": "Record validation errors", "details": details})
     refused = send()
-    assert (refused.state, refused.reason) == (State.REJECTED, "RecordInvalid Record validation errors")
+    said = "RecordInvalid Record validation errors Description: cannot be blank"
+    assert (refused.state, refused.reason) == (State.REJECTED, said)
     vendor.answer(400, {"error": "IdempotentRequestError", "description": "Request parameters don't match the key"})
-    assert send().state is State.REJECTED
+    assert send().state is State.UNKNOWN  # there is a ticket under this key already, or was one
     vendor.answer(429, "Number of allowed API requests per minute exceeded", Retry_After="93")
     with pytest.raises(LimitedError) as limited:
         send()
@@ -310,6 +311,49 @@ def test_zendesk_answers_a_ticket_and_refusals_with_details(vendor: Recorder) ->
     assert (path, headers["idempotency-key"]) == ("/api/v2/tickets.json", sent.action_id)
     assert body["ticket"]["external_id"] == sent.action_id
     assert body["ticket"]["comment"]["public"] is False
+
+
+def test_a_number_that_few_can_read_leaves_as_it_is_and_spoils_no_neighbour(vendor: Recorder, time: Any) -> None:
+    most = 2**70
+    adapters: list[Any] = [
+        CustomerIo(vendor.url, "site", "key"),
+        Make(f"{vendor.url}/hook", SECRET, time),
+        Zendesk(vendor.url, "ops@acme.example", "token"),
+    ]
+    for adapter in adapters:
+        (known,) = actions_for(adapter.name, range(1, 2))
+        body = {**json.loads(known.payload), "attributes": {"n": most}, "data": {"n": most}, "custom_fields": [most]}
+        vendor.answer(200, {"ticket": {"id": 1}})
+        (outcome,) = adapter.send([known._replace(payload=json.dumps(body))])
+        adapter.close()
+        assert outcome.state is State.ACKNOWLEDGED
+        assert str(most) in json.dumps(vendor.seen[-1][2])
+
+
+def test_bitrix24_gets_values_as_its_portal_writes_them(vendor: Recorder) -> None:
+    (known,) = actions_for("bitrix24", range(1, 2))
+    fields = {"ufA": None, "ufB": True, "ufC": {"VALUE": "x"}, "ufD": ["a", False], "ufE": 1.5}
+    sent = known._replace(payload=json.dumps({"deal_id": 7, "fields": fields}))
+    portal = Bitrix24(f"{vendor.url}/rest/1/secret")
+    item = {"id": 7, "ufA": None, "ufB": "Y", "ufC": None, "ufD": None, "ufE": "1.5"}
+    vendor.answer(200, {"result": {"result": {"a0": {"item": item}}}})
+    assert states(portal.send([sent])) == [State.ACKNOWLEDGED]
+    (command,) = vendor.seen[0][2]["cmd"].values()
+    query = dict(parse_qsl(command.partition("?")[2], keep_blank_values=True))
+    assert {name: value for name, value in query.items() if "fields" in name} == {
+        "fields[ufA]": "", "fields[ufB]": "Y", "fields[ufC][VALUE]": "x", "fields[ufD][0]": "a", "fields[ufD][1]": "N",
+        "fields[ufE]": "1.5",
+    }  # fmt: skip
+    simple = sent._replace(payload='{"deal_id": 7, "fields": {"ufA": null, "ufB": true}}')
+    vendor.answer(200, {"result": {"result": {"a0": {"item": item}}}})
+    assert states(portal.resolve([simple])) == [State.ACKNOWLEDGED]
+    # a read-back that was turned away says nothing, and one that found nothing does; a fault says nothing either
+    codes = {f"a{place}": {"error": code} for place, code in enumerate(("OPERATION_TIME_LIMIT", "NOT_FOUND"))}
+    vendor.answer(200, {"result": {"result": [], "result_error": codes}})
+    assert states(portal.resolve([simple, simple])) == [State.UNKNOWN, State.WAITING]
+    vendor.answer(200, {"result": {"result": [], "result_error": {"a0": {"error": "INTERNAL_SERVER_ERROR"}}}})
+    assert states(portal.send([simple])) == [State.UNKNOWN]
+    portal.close()
 
 
 def test_make_answers_in_plain_words(vendor: Recorder, time: Any) -> None:

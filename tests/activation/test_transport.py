@@ -80,6 +80,7 @@ def http(status: str, body: bytes = b"", *headers: str) -> bytes:
         (http("408 Timeout"), OutcomeUnknownError),
         (http("429 Slow", b"{}", "Retry-After: 7"), LimitedError),
         (http("401 No", b"hunter2"), StoppedError),
+        (http("404 Not Found", b"<html>hunter2</html>"), StoppedError),
         (http("302 Elsewhere", b"", "Location: http://169.254.169.254/"), StoppedError),
     ],
 )
@@ -98,6 +99,13 @@ def test_what_the_vendor_asks_for_reaches_the_courier(answering: Any) -> None:
     with pytest.raises(LimitedError) as said:
         answering(http("429 Slow", b"{}", "Retry-After: 7")).post("/x", b"{}")
     assert said.value.retry_after == 7
+
+
+def test_a_date_to_come_back_at_is_on_the_vendors_clock(answering: Any) -> None:
+    dates = ("Date: Sun, 01 Nov 2020 06:00:00 GMT", "Retry-After: Sun, 01 Nov 2020 06:02:00 GMT")
+    with pytest.raises(LimitedError) as said:
+        answering(http("429 Slow", b"", *dates)).post("/x", b"{}")
+    assert said.value.retry_after == 120
 
 
 @pytest.mark.parametrize(
@@ -162,6 +170,8 @@ def test_words_are_short_and_hold_neither_secrets_nor_addresses() -> None:
     said = Redactor(("s3cret", "s3cret-longer"))("s3cret-longer s3cret to ann.b+c@acme.co.uk " + "x" * 9_999)
     assert said.startswith("[secret] [secret] to [address] ")
     assert len(said) == REASON_LENGTH
+    # a page that was zipped all the same, colours for a terminal, a line that runs backwards, an address in a query
+    assert Redactor(())("\x1f\x8b\x00\x00 \x1b[31mno\u202e to=ann%40acme.example") == "[31mno to=[address]"
 
 
 @pytest.mark.parametrize(
