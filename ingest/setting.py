@@ -98,8 +98,9 @@ def address(value: str) -> str:
     """Whether it is an address that can be called without showing a key on the way."""
     try:
         parts = urlsplit(value)
-        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 0) >= 0
-    except ValueError:  # an unclosed bracket, a port that is none
+        is_one = parts.scheme in {"http", "https"} and (parts.port or 0) >= 0 and " " not in parts.netloc
+        is_one = is_one and bool((parts.hostname or "").encode("idna"))
+    except ValueError:  # an unclosed bracket, a port that is none, a name that none can have
         is_one = False
     if not is_one:
         return "is not an http(s) address"

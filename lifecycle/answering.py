@@ -57,9 +57,12 @@ def say(value: Any, text: str, *, as_json: bool) -> None:
 
 
 def console() -> Console:
-    """Standard output; where that is no terminal, wide enough for the tables."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=150)
+    """Standard output; where that is no terminal, wide enough for the tables. What is in brackets is no markup.
+
+    Much of what is shown was said by vendors and customers: their brackets are theirs.
+    """
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=150)
 
 
 def _failures() -> tuple[type[Exception], ...]:

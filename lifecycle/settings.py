@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from activation.destinations.bitrix24 import Bitrix24
 from activation.destinations.customerio import CustomerIo
@@ -36,6 +38,16 @@ def _are_places(value: str) -> str:
         if scheme.lower() in IN_CLEAR and address(f"http://{rest}"):
             return f"has a {scheme}:// address, which is not encrypted; use {scheme}s://"
     return ""
+
+
+def _base(value: str) -> str:
+    """A destination's address: what is put behind it, or dropped, must not lead elsewhere."""
+    if problem := address(value):
+        return problem
+    parts = urlsplit(value)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return "has more than a host and a path; a name, a key or a question within it would be dropped"
+    return "" if parts.path.isascii() and " " not in parts.path else "has a path with characters to be written as %.."
 
 
 def _term(value: str) -> str:
@@ -69,17 +81,17 @@ ALERT_AFTER_HOURS = Setting("alerts.after_hours", check=number(0.01, 8760))
 
 DESTINATIONS: dict[str, tuple[Setting, ...]] = {
     "customerio": (
-        Setting("activation.customerio.base_url", check=address),
+        Setting("activation.customerio.base_url", check=_base),
         Setting("activation.customerio.site_id", is_secret=True, check=key),
         Setting("activation.customerio.api_key", is_secret=True, check=key),
     ),
-    "bitrix24": (Setting("activation.bitrix24.webhook_url", is_secret=True, check=address),),
+    "bitrix24": (Setting("activation.bitrix24.webhook_url", is_secret=True, check=_base),),
     "make": (
-        Setting("activation.make.webhook_url", is_secret=True, check=address),
+        Setting("activation.make.webhook_url", is_secret=True, check=_base),
         Setting("activation.make.signing_secret", is_secret=True, check=_is_signing_secret),
     ),
     "zendesk": (
-        Setting("activation.zendesk.base_url", check=address),
+        Setting("activation.zendesk.base_url", check=_base),
         Setting("activation.zendesk.email", check=mailbox),
         Setting("activation.zendesk.api_token", is_secret=True, check=key),
     ),
@@ -216,8 +228,9 @@ def policies() -> dict[str, Policy]:
     resends = {each.name: each.resends_changes for each in ADAPTERS}
     real = real_destinations()
     found = {}
-    for name in DESTINATIONS:
+    for name, group in DESTINATIONS.items():
         mode = MODES[name].find()
         is_live = mode == "live" if mode else name not in real
-        found[name] = Policy(live=is_live, resends_changes=resends[name])
+        where = sha256("\n".join(each.find() or "" for each in group).encode()).hexdigest()
+        found[name] = Policy(live=is_live, resends_changes=resends[name], where=where)
     return found

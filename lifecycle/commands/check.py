@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 
 import typer
-from rich.markup import escape
 
 from lifecycle.answering import Json, answering, console
 from lifecycle.playbook import sheets
@@ -25,7 +24,7 @@ def check(as_json: Json = False) -> None:
         else:
             out = console()
             for finding in found:
-                out.print(escape(str(finding)), soft_wrap=True)
+                out.print(str(finding), soft_wrap=True)
             verdict = f"{len(found)} to mend." if found else "It can run."
             out.print(f"{rows} rows in {len(files)} files. {verdict}")
         if found:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from lifecycle import settings
 from lifecycle.answering import Json, answering, console
@@ -52,8 +53,8 @@ def _show(found: list[Finding]) -> None:
     for heading in ("", "what", "", "finding"):
         table.add_column(heading, overflow="fold")
     for each in found:
-        said = f"{each.text} {each.remedy}".strip().replace("[", r"\[")
-        table.add_row(MARKS[each.state], each.area, each.subject, said)
+        said = f"{each.text} {each.remedy}".strip()
+        table.add_row(Text.from_markup(MARKS[each.state]), each.area, each.subject, said)
     out.print(table)
     failed, odd = (sum(each.state == state for each in found) for state in (FAIL, WARN))
     out.print(f"{len(found)} things looked at, {failed} to mend, {odd} to look at.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +181,9 @@ def test_a_plan_is_refused_when_data_or_configuration_changed_since(
     call("plan", "--out", str(planned))
     monkeypatch.setenv("ACTIVATION__ONLY_CUSTOMERS", "c_1")
     assert "The plan has changed" in call("sync", "--plan", str(planned), code=1)
+    monkeypatch.delenv("ACTIVATION__ONLY_CUSTOMERS")
+    monkeypatch.setenv("ACTIVATION__MAKE__WEBHOOK_URL", f"{vendors.url}/make/{HOOK[::-1]}")
+    assert "The plan has changed" in call("sync", "--plan", str(planned), code=1)
     assert "is no plan" in call("sync", "--plan", str(tmp_path / "none.json"), code=2)
     assert set(things(tmp_path).values()) == {0}
 
@@ -217,7 +221,10 @@ def test_dead_letters_are_listed_with_the_vendors_words_retried_and_dropped(
     letters = asked("dead", "list")
     assert [each["state"] for each in letters] == ["rejected"] * 3
     assert all(each["reason"] for each in letters)
-    assert letters[0]["reason"][:20] in call("dead", "list").replace("\n", " ") or letters[0]["action_id"][:8]
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as connection:  # brackets are the vendor's, and no markup
+        connection.execute("update single_deliveries set reason = '[/b] no [address]' where state = 'rejected'")
+    assert call("dead", "list").count("[/b] no [address]") == 3
+    assert "[/b]" in call("plan")
     assert asked("dead", "list", "--destination", "make") == []
     ids = [each["action_id"] for each in letters]
     assert asked("dead", "drop", ids[0]) == {"changed": 1}

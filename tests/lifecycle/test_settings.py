@@ -65,6 +65,9 @@ def test_a_missing_setting_is_named_with_both_ways_to_give_it() -> None:
     [
         ("ACTIVATION__ZENDESK__BASE_URL", "acme.zendesk.com", "is not an http(s) address"),
         ("ACTIVATION__ZENDESK__BASE_URL", "http://acme.zendesk.com", "is plain http to another machine"),
+        ("ACTIVATION__ZENDESK__BASE_URL", f"https://{'a' * 64}.example", "is not an http(s) address"),
+        ("ACTIVATION__ZENDESK__BASE_URL", "https://me:you@acme.zendesk.com", "has more than a host and a path"),
+        ("ACTIVATION__MAKE__WEBHOOK_URL", "https://hook.make.com/ü", "has a path with characters"),
         ("ACTIVATION__CUSTOMERIO__MODE", "loud", "is not one of live, shadow"),
         ("LIFECYCLE__CLOCK", "cuckoo", "is not one of sandbox, system"),
         ("LIFECYCLE__KEEP_VERSIONS", "0", "is not a whole number from 1 to 1,000"),
