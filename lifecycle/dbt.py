@@ -84,6 +84,12 @@ class Build:
         """Nodes that did not succeed, those skipped because of others left out."""
         return [node for node in self.nodes if node.status not in GOOD_STATUSES and node.status != "skipped"]
 
+    def amended(self, part: Build) -> Build:
+        """This build with what was said of a part that was built anew; a whole that never began stays a problem."""
+        nodes = {node.unique_id: node for node in (*self.nodes, *part.nodes)}
+        freshness = {(each.source, each.table): each for each in (*self.freshness, *part.freshness)}
+        return Build(list(nodes.values()), list(freshness.values()), self.problem or part.problem)
+
 
 class DbtError(LifecycleError):
     """dbt could not do its work at all; the message is its own."""

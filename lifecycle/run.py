@@ -6,17 +6,16 @@ by the next run, the link still points at the last good version, and the ledger 
 
 from __future__ import annotations
 
-import json
 import secrets
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from ingest import extract, ops, tables
-from lifecycle import activate, clock, dbt, gate, go_live, known, retention, settings, telling
+from lifecycle import activate, clock, dbt, gate, go_live, known, last_build, retention, settings, telling
 from lifecycle.errors import CannotRunError
 from lifecycle.forget import names
 from lifecycle.gate import catalogue, readings
@@ -185,6 +184,9 @@ def ingest(run: Run, sources: Sequence[str] | None = None) -> list[SourceResult]
 def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
     """Every model and data test at the run's as_of. What dbt said is kept for a later `gate`.
 
+    With `arguments` a part of them: what dbt says of it replaces what it said of that part before, so that the gate
+    judges the whole and not only what was built last. A build that is killed leaves nothing to judge.
+
     Raises:
         ValueError: if the run was not started as one that builds.
     """
@@ -193,9 +195,11 @@ def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
     with warehouse(run.places) as connection:
         tables.create_missing(connection)
         names.bring(connection, run.places.data_dir)
+    before = last_build.read(run.places, run.run_id) if arguments else dbt.Build()
+    last_build.drop(run.places)
     built = run.models.build(run.progress, arguments=arguments)
-    kept = {"run_id": run.run_id, **asdict(built)}
-    (run.places.dbt / "build.json").write_text(json.dumps(kept), encoding="utf-8")
+    if before is not None:
+        last_build.keep(run.places, run.run_id, before.amended(built), is_judged=False)
     failed = built.failed
     run.progress.note(
         f"{sum(node.resource_type != 'test' for node in built.nodes)} models and seeds,"
@@ -204,23 +208,16 @@ def build(run: Run, arguments: Sequence[str] = ()) -> dbt.Build:
     return built
 
 
-def last_build(run: Run) -> dbt.Build:
+def built_last(run: Run) -> dbt.Build:
     """What dbt said for this run.
 
     Raises:
         CannotRunError: if it was not built yet.
     """
-    try:
-        kept = json.loads((run.places.dbt / "build.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        kept = {}
-    if kept.get("run_id") != run.run_id:
+    built = last_build.read(run.places, run.run_id)
+    if built is None:
         raise CannotRunError("The last run was not built yet: `lifecycle build` comes before `lifecycle gate`.")
-    return dbt.Build(
-        nodes=[dbt.Node(**node) for node in kept["nodes"]],
-        freshness=[dbt.Freshness(**each) for each in kept["freshness"]],
-        problem=kept["problem"],
-    )
+    return built
 
 
 def judge(run: Run, built: dbt.Build) -> gate.Verdict:
@@ -245,6 +242,7 @@ def judge(run: Run, built: dbt.Build) -> gate.Verdict:
         tolerance = float(settings.SHRINK_TOLERANCE.read())
         verdict = gate.judge(built, read, catalogue.read(), tolerance, run.as_of)
         ops.record(connection, "gate_checks", gate.as_rows(verdict, run.run_id, run.as_of, _now()))
+    last_build.keep(run.places, run.run_id, built, is_judged=True)
     run.progress.note(f"{verdict.passed} checks passed, {len(verdict.warnings)} warn, {len(verdict.blocking)} block")
     return verdict
 
@@ -333,7 +331,7 @@ def verdict_of(run: Run) -> gate.Verdict:
     """The verdict that `gate` recorded for this run.
 
     Raises:
-        CannotRunError: if there is none.
+        CannotRunError: if there is none, or something was built since.
     """
     with warehouse(run.places) as connection:
         rows = connection.execute(
@@ -343,6 +341,8 @@ def verdict_of(run: Run) -> gate.Verdict:
         ).fetchall()
     if not rows:
         raise CannotRunError("The last run was not judged yet: `lifecycle gate` comes before `lifecycle publish`.")
+    if not last_build.is_judged(run.places, run.run_id):
+        raise CannotRunError("The last build was not judged yet: `lifecycle gate` comes before `lifecycle publish`.")
     return gate.Verdict([gate.Check(*row) for row in rows])
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from lifecycle import report, run
 from lifecycle.answering import Json, answering, console, say
 from lifecycle.commands.sandbox import serve_in_background
+from lifecycle.errors import CannotRunError
 
 if TYPE_CHECKING:
     from lifecycle.gate import Verdict
@@ -44,6 +45,11 @@ def build_command(
     with answering(as_json=as_json) as progress:
         with run.started("build", progress, is_new=False, builds=True) as this, progress.step("build"):
             built = run.build(this, ("--select", select) if select else ())
+        if not built.nodes and not built.problem:
+            raise CannotRunError(
+                f"Nothing is selected by {select}: give a model or a seed by name, or path:FOLDER; a + before it adds"
+                " what it comes from, a + behind it what comes from it."
+            )
         failed = [f"{node.name}: {node.message}" for node in built.failed]
         if built.problem:
             failed.insert(0, built.problem)
@@ -57,7 +63,7 @@ def gate_command(as_json: Json = False) -> None:
     """Judge the last build: may these numbers be shown?"""
     with answering(as_json=as_json) as progress:
         with run.started("gate", progress, is_new=False) as this, progress.step("gate"):
-            verdict = run.judge(this, run.last_build(this))
+            verdict = run.judge(this, run.built_last(this))
         text = f"{verdict.passed} checks passed." if verdict.is_open else f"The gate is shut: {verdict.reason()}"
         say(_verdict(verdict), text, as_json=as_json)
         if not verdict.is_open:

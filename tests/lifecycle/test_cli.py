@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from typer.testing import CliRunner
 
 from ingest.outcomes import SourceResult
-from lifecycle import answering, cli, report, run, settings
+from lifecycle import answering, cli, dbt, report, run, settings
 from lifecycle.commands import sandbox
 from lifecycle.lock import held
 from sandbox import detached
@@ -212,3 +213,11 @@ def test_a_wrong_world_is_said_before_anything_is_started(monkeypatch: pytest.Mo
     monkeypatch.setattr(detached, "ensure_running", refuses)
     answer = call("sandbox", "up")
     assert (answer.exit_code, "Port 8499" in answer.output) == (2, True)
+
+
+def test_a_selection_of_nothing_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "started", lambda *_args, **_options: nullcontext(SimpleNamespace()))
+    monkeypatch.setattr(run, "build", lambda *_args: dbt.Build())
+    answer = call("build", "--select", "mrr_movement")
+    assert answer.exit_code == 2
+    assert "Nothing is selected by mrr_movement" in answer.output

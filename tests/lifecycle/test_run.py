@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import sys
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import duckdb
 import pytest
@@ -252,7 +254,7 @@ def test_the_steps_one_by_one_come_to_the_same(places: Places, progress: Any, st
     with run.started("build", progress, is_new=False, builds=True) as this:
         run.build(this)
     with run.started("gate", progress, is_new=False) as this:
-        verdict = run.judge(this, run.last_build(this))
+        verdict = run.judge(this, run.built_last(this))
     with run.started("publish", progress, is_new=False) as this:
         assert run.verdict_of(this).checks != []
         assert {check.name for check in run.verdict_of(this).checks} == {check.name for check in verdict.checks}
@@ -281,11 +283,51 @@ def test_a_slip_in_the_playbook_is_said_before_any_silo_is_asked(
         assert this.run_id
 
 
+def test_a_part_that_is_built_anew_hides_nothing_of_the_whole_and_is_judged_before_it_is_published(
+    progress: Any, stage: Any, node: Any
+) -> None:
+    whole_nodes = stage.built.nodes
+    failed = node("adds_up", "fail")
+    part = dbt.Build([node("stg_stripe__products", "success", "model")], stage.built.freshness)
+    with run.started("ingest", progress, is_new=True) as this:
+        run.ingest(this)
+    with run.started("build", progress, is_new=False, builds=True) as this:
+        stage.built = part
+        run.build(this, ("--select", "stg_stripe__products"))
+        with pytest.raises(CannotRunError, match="`lifecycle build` comes before"):
+            run.built_last(this)
+        stage.built = dbt.Build([*whole_nodes, failed], part.freshness)
+        run.build(this)
+        stage.built = part
+        run.build(this, ("--select", "stg_stripe__products"))
+        verdict = run.judge(this, run.built_last(this))
+        assert [check.subject for check in verdict.blocking] == ["adds_up"]
+        stage.built = dbt.Build([replace(failed, status="pass")], part.freshness)
+        assert len(run.build(this, ("--select", "adds_up")).nodes) == 1
+        with pytest.raises(CannotRunError, match="last build was not judged yet"):
+            run.verdict_of(this)
+        assert run.judge(this, run.built_last(this)).is_open
+        assert run.verdict_of(this).is_open
+
+
+def test_a_build_that_breaks_off_leaves_nothing_to_judge(progress: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run.started("ingest", progress, is_new=True) as this:
+        run.ingest(this)
+    with run.started("build", progress, is_new=False, builds=True) as this:
+        run.build(this)
+        run.judge(this, run.built_last(this))
+        monkeypatch.setattr(type(this.models), "build", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run.build(this)
+        with pytest.raises(CannotRunError, match="`lifecycle build` comes before"):
+            run.built_last(this)
+
+
 def test_gate_and_publish_before_their_turn(progress: Any) -> None:
     with run.started("ingest", progress, is_new=True) as this:
         run.ingest(this)
         with pytest.raises(CannotRunError, match="`lifecycle build` comes before"):
-            run.last_build(this)
+            run.built_last(this)
         with pytest.raises(CannotRunError, match="`lifecycle gate` comes before"):
             run.verdict_of(this)
 
