@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import difflib
 import io
 import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
@@ -42,6 +43,13 @@ DECISIONS = (
 OCCURRENCES = ("int_signals__detected",)
 LONGEST = 730  # days
 Statement = tuple[str, str, str]  # schema, name and SQL of a model
+
+
+class Subject(NamedTuple):
+    """Whose past is played again: ids of the playbook, in order."""
+
+    signals: list[str]
+    actions: list[str]
 
 
 @dataclass(slots=True)
@@ -124,17 +132,35 @@ def _in_order(nodes: dict[str, Any]) -> list[str]:
     return ordered
 
 
-def replay(warehouse: Path, statements: Sequence[Statement], name: str, days: int, horizon: int) -> Backtest:
-    """Play the days again.
+def meant(warehouse: Path, name: str) -> Subject:
+    """The signals and the actions that a name stands for: an action with its signal, or a signal with all its actions.
 
     Raises:
-        CannotRunError: if the playbook has neither a signal nor an action of that name.
+        CannotRunError: if the playbook has neither a signal nor an action of that name, or was never built.
     """
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        try:
+            actions = connection.execute("select action, signal_id from seeds.actions order by action").fetchall()
+            known = {row[0] for row in connection.execute("select signal_id from seeds.signal_definitions").fetchall()}
+        except duckdb.CatalogException:
+            raise CannotRunError("The playbook is not in the warehouse yet: `lifecycle build` puts it there.") from None
+    mine = [(action, signal) for action, signal in actions if name in (action, signal)]
+    if not mine and name not in known:
+        alike = difflib.get_close_matches(name, sorted({*known, *(action for action, _ in actions)}), 1)
+        said = f"; did you mean {alike[0]}?" if alike else ", in signal_definitions.csv or actions.csv."
+        raise CannotRunError(f"The playbook has no signal and no action called {name}{said}")
+    return Subject(sorted({signal for _, signal in mine} or {name}), sorted({action for action, _ in mine}))
+
+
+def replay(
+    warehouse: Path, statements: Sequence[Statement], name: str, subject: Subject, days: int, horizon: int
+) -> Backtest:
+    """Play the days again for the signals and actions that are meant."""
     with duckdb.connect() as connection:
         connection.execute(f"attach '{warehouse}' as live (read_only); attach ':memory:' as {CATALOG}; use {CATALOG}")
         as_of = _one(connection, "select max(as_of) from live.raw_ops.runs")
         start = as_of - dt.timedelta(days=days)
-        found = _subject(connection, name, start, as_of)
+        found = Backtest(name, f"{start:%Y-%m-%d}", f"{as_of:%Y-%m-%d}", subject.signals, subject.actions)
         _stage(connection, found, start, [f"{schema}.{model}" for schema, model, _ in statements])
         fired = connection.execute(
             "select cast(floor(epoch(occurred_at - $1::timestamp) / 86400) as bigint), customer_id, outcome"
@@ -156,17 +182,6 @@ def replay(warehouse: Path, statements: Sequence[Statement], name: str, days: in
 def _one(connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> Any:
     row = connection.execute(query, parameters).fetchone()
     return row[0] if row else None
-
-
-def _subject(connection: duckdb.DuckDBPyConnection, name: str, start: dt.datetime, as_of: dt.datetime) -> Backtest:
-    """Which signals and actions are meant."""
-    actions = connection.execute("select action, signal_id from live.seeds.actions order by action").fetchall()
-    mine = [(action, signal) for action, signal in actions if name in (action, signal)]
-    is_signal = _one(connection, "select count(*) from live.seeds.signal_definitions where signal_id = ?", [name])
-    if not mine and not is_signal:
-        raise CannotRunError(f"The playbook has no signal and no action called {name}.")
-    signals = sorted({signal for _, signal in mine} or {name})
-    return Backtest(name, f"{start:%Y-%m-%d}", f"{as_of:%Y-%m-%d}", signals, sorted({action for action, _ in mine}))
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, found: Backtest, start: dt.datetime, built: Sequence[str]) -> None:

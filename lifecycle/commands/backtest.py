@@ -12,7 +12,7 @@ import typer
 
 from lifecycle import settings
 from lifecycle.answering import Json, answering, say
-from lifecycle.backtest import LONGEST, Backtest, compile_decisions, days_since, replay
+from lifecycle.backtest import LONGEST, Backtest, compile_decisions, days_since, meant, replay
 from lifecycle.errors import CannotRunError
 from lifecycle.foresight import Foresight, Share
 from lifecycle.lock import held
@@ -39,12 +39,13 @@ def backtest_command(
         if not places.warehouse.exists():
             raise CannotRunError("There is no warehouse yet: `lifecycle run` or `lifecycle build` makes one.")
         with held(places.lock, "of none", "backtest"):
+            subject = meant(places.warehouse, name)
             if since is not None:
                 days = days_since(places.warehouse, since.date())
             with progress.step("compile the decisions"):
                 statements = compile_decisions(places)
             with progress.step(f"play {days} day(s) again"):
-                found = replay(places.warehouse, statements, name, days, horizon)
+                found = replay(places.warehouse, statements, name, subject, days, horizon)
         path = picture or places.data_dir / "reports" / f"backtest_{name}.svg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(draw(found), encoding="utf-8")

@@ -53,3 +53,7 @@ def test_the_past_adds_up_and_stays_as_it_was(after_first_run: Path, tmp_path: P
     refused = CliRunner().invoke(cli.app, ["backtest", ACTION, "--since", str(until.date())], env=job.environment)
     assert refused.exit_code == 2
     assert "cannot be played: give a day from" in refused.stderr
+    misspelt = CliRunner().invoke(cli.app, ["backtest", f"{ACTION}s"], env=job.environment)
+    assert misspelt.exit_code == 2
+    assert f"did you mean {ACTION}?" in misspelt.stderr
+    assert "compile" not in misspelt.stderr, "which takes seconds"
