@@ -6,6 +6,7 @@ Everything is read: from the published file, the ledger, and the warehouse's row
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +212,7 @@ def _closing_lines(report: Report) -> list[str]:
     explain = "".join(f" · lifecycle explain {customer_id}" for (customer_id,) in answers["somebody"])
     lines.append(
         f"Next: lifecycle plan{explain} · lifecycle report · lifecycle sandbox advance --days 1 && lifecycle run ·"
-        f" duckdb -readonly {report.files[0]}"
+        f" duckdb -readonly {shlex.quote(report.files[0])}"
     )
     return lines
 

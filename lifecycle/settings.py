@@ -26,6 +26,9 @@ from lifecycle.errors import ConfigurationError
 # Apprise's spellings of plain http; each has one with an s that is encrypted
 IN_CLEAR = frozenset({"http", "json", "xml", "form", "apprise", "gotify", "mmost", "ntfy", "rocket", "matrix"})
 FOREVER = "forever"
+# of the path to a Parquet file DuckDB reads these as the end of a text, a pattern or a partition, and dlt as a place
+# for a value
+NOT_IN_PATHS = "'\"%*?[]=\\"
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -169,9 +172,17 @@ def places() -> Places:
     """Where this project keeps its data; a relative data_dir counts from the repository's root.
 
     Raises:
-        ConfigurationError: if data_dir is not given, or is not a directory one can write to.
+        ConfigurationError: if data_dir is not given, is not a directory one can write to, or has a path that what
+            loads and builds there reads as something else.
     """
     data_dir = PROJECT_DIR / Path(DATA_DIR.read()).expanduser()
+    path = str(data_dir.resolve())
+    sign = next((each for each in path if each in NOT_IN_PATHS or not each.isprintable()), None)
+    if sign is not None:
+        raise ConfigurationError(
+            f"The setting {DATA_DIR.name} leads to {path!r:.200}, and what loads and builds there cannot read a path"
+            f" with {sign if sign.isprintable() else repr(sign)} in it: {DATA_DIR.how}, to a directory without."
+        )
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:

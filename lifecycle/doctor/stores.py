@@ -122,7 +122,7 @@ def ledger(places: Places) -> list[Finding]:
     if not places.ledger.exists():
         return [Finding("ledger", "file", OK, "There is none yet; the first delivery makes it.")]
     try:
-        connection = sqlite3.connect(f"file:{places.ledger}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{places.ledger.resolve().as_uri()}?mode=ro", uri=True)
         try:
             (answer,) = connection.execute("pragma quick_check(1)").fetchone()
         finally:

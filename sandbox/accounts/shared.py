@@ -96,7 +96,9 @@ class Rows:
     """
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False, timeout=30)
+        self._connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=30
+        )
         self._connection.create_function("held_back", 2, is_held_back_sql, deterministic=True)
 
     def close(self) -> None:

@@ -112,6 +112,18 @@ def test_a_place_one_cannot_write_to_is_said(monkeypatch: pytest.MonkeyPatch, tm
         settings.places()
 
 
+@pytest.mark.parametrize("name", ["it's", "100%", "year=2026", "[new]", "what?", "a\x85b"])
+def test_a_path_that_cannot_be_loaded_from_is_refused_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    # a link with a plain name helps nobody: dlt and DuckDB follow it
+    (tmp_path / "plain").symlink_to(tmp_path / name, target_is_directory=True)
+    monkeypatch.setenv("LIFECYCLE__DATA_DIR", str(tmp_path / "plain" / "data"))
+    with pytest.raises(ConfigurationError, match=r"cannot read a path with .* in it"):
+        settings.places()
+    assert not (tmp_path / name).exists()
+
+
 def test_the_settings_of_a_sandbox_of_its_own_lead_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
