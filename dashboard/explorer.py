@@ -44,7 +44,7 @@ def main() -> None:
             as_of = published.row(story.AS_OF)["as_of"]
             st.sidebar.markdown(f"### Customer lifecycle\nas published for {as_of:%d %b %Y %H:%M} UTC")
             for doubt in standing.doubts(published):
-                st.sidebar.warning(literal(doubt))
+                st.sidebar.warning(literal(doubt.text))
             room = st.sidebar.radio("Look at", ["One customer", "The past, played again"], key="room")
             if room == "One customer":
                 one_customer(published, as_of)
@@ -86,6 +86,8 @@ def one_customer(published: Published, as_of: dt.datetime) -> None:
     state = plain(row["lifecycle_state"] or "no state")
     st.markdown(f"**{state}**{since_when}; {row['state_owner_team']} answers for it.{over}  \n`{customer}`")
     figures(row)
+    for wait in published.rows(story.WAITS, {"customer": customer}):
+        st.info(f"Waits for {wait['owner_team']} since {wait['waiting_since']:%d %b %Y}: {literal(wait['because'])}")
     alarms = published.rows(story.ALARMS, {"customer": customer})
     for alarm in alarms:
         st.warning(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboard.content import Column, Section, Table, Value
+from dashboard import standing
+from dashboard.content import Column, Section, Table
 
 if TYPE_CHECKING:
     from dashboard.published import Published, Row
@@ -37,8 +38,7 @@ def held_back_section(published: Published, held_back: Row) -> Section:
     return Section(
         "held-back",
         "Why are these not the newest numbers?",
-        f"The run of {Value(held_back['held_back_as_of'], 'instant').shown} was held back:"
-        f" {held_back['held_back_reason']} What is shown is the last good version.",
+        standing.held_back(held_back["held_back_as_of"], held_back["held_back_reason"]).sentence,
         Table(
             [
                 Column("check_name", "Check"),
@@ -61,22 +61,22 @@ def silos_section(silos: list[Row]) -> Section:
     return Section(
         "silos",
         "How fresh is each silo?",
-        f"Stale: {', '.join(stale)}." if stale else "Every silo is inside its tolerance.",
+        f"Stale: {', '.join(stale)}." if stale else "Every silo is within its tolerance.",
         Table(
             [
                 Column("source", "Silo"),
                 Column("latest_status", "Last load"),
                 Column("silo_through_at", "Data through", "instant"),
                 Column("hours_behind", "Hours behind", "ratio"),
-                Column("expected_completeness_24h", "Arrived of the last 24 hours", "share", is_estimate=True),
+                Column("expected_completeness_24h", "Last 24 hours arrived", "share", is_estimate=True),
                 Column("data_is_final_until", "Final until", "instant"),
                 Column("latest_error", "Trouble"),
             ],
             silos,
         ),
         ["source_refresh"],
-        note="What arrives late comes in later loads: how much of the last 24 hours is in by now is estimated from how"
-        " late records came so far. Silos that are read whole have nothing to come.",
+        note="Late records come with later loads: how much of the last 24 hours has arrived is estimated from how late"
+        " records have been so far. Silos that are read in full have nothing outstanding.",
         is_list=True,
         is_wide=True,
     )

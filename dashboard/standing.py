@@ -12,7 +12,7 @@ from dashboard.wording import count, several
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from dashboard.published import Published
+    from dashboard.published import Published, Row
 
 PUBLISHED = """
     select as_of, data_through_at, gates_passed, gates_warned, gates_failed
@@ -40,27 +40,61 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """What everybody has to know before reading a number, in pieces: an instant is written as the reader's locale does.
+
+    `more` is where the trust page says more, and `anchor` its section.
+    """
+
+    headline: str
+    pieces: tuple[str | Value, ...]
+    more: str
+    anchor: str
+
+    @property
+    def text(self) -> str:
+        """Headline and sentence where no locale is known."""
+        return f"{self.headline} {self.sentence}"
+
+    @property
+    def sentence(self) -> str:
+        """The sentence alone."""
+        return "".join(piece.shown if isinstance(piece, Value) else piece for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """Instants are UTC; `held_back_as_of` is of the newest run that the gate kept from being shown, if there is one."""
+    """How far the numbers reach, and the reasons to trust or to doubt them. Instants are UTC."""
 
     as_of: datetime
     data_through_at: datetime
     final_until: datetime | None
-    stale: str
-    held_back_as_of: datetime | None
-    held_back_reason: str | None
+    doubts: tuple[Doubt, ...]
     facts: tuple[Fact, ...]
 
 
-def doubts(published: Published) -> list[str]:
-    """What everybody has to know before reading a number: that newer ones were held back, that a silo is stale."""
-    silos = published.row(SILOS)
+def held_back(as_of: datetime, reason: str) -> Doubt:
+    """That newer numbers than these exist, and were kept from being shown."""
+    return Doubt(
+        "Not the newest numbers.",
+        ("The run of ", Value(as_of, "instant"), f" was held back: {reason} What is shown is the last good version."),
+        "Which checks, and what to do",
+        "held-back",
+    )
+
+
+def doubts(published: Published) -> list[Doubt]:
+    """That newer numbers were held back, that a silo is stale."""
+    return _doubts(published.row(SILOS))
+
+
+def _doubts(silos: Row) -> list[Doubt]:
     found = []
     if silos["held_back_as_of"] is not None:
-        when = Value(silos["held_back_as_of"], "instant").shown
-        found.append(f"Not the newest numbers: the run of {when} was held back: {silos['held_back_reason']}")
+        found.append(held_back(silos["held_back_as_of"], silos["held_back_reason"]))
     if silos["stale"]:
-        found.append(f"Older than it should be: {silos['stale']}.")
+        told = f"{silos['stale']}. Numbers that rest on it end where it stopped."
+        found.append(Doubt("Older than it should be:", (told,), "Since when", "silos"))
     return found
 
 
@@ -74,13 +108,11 @@ def read(published: Published) -> Standing:
         version["as_of"],
         version["data_through_at"],
         silos["final_until"],
-        silos["stale"],
-        silos["held_back_as_of"],
-        silos["held_back_reason"],
+        tuple(_doubts(silos)),
         (
             Fact(checks, "checks", "doubt" if flagged else ""),
             Fact(
-                f"{count(agreed['agreed'])} of {metrics} agreed with the company's own reports for long enough"
+                f"{count(agreed['agreed'])} of {metrics} have agreed with the company's own reports for long enough"
                 if agreed["metrics"]
                 else "not yet compared with the company's own reports",
                 "validation",

@@ -84,6 +84,10 @@ ALARMS = """
     select alarm, region, lifecycle_state, wrong_since, meaning
     from marts.state_alarms where customer_id = $customer order by wrong_since, alarm_id
 """
+WAITS = """
+    select owner_team, because, waiting_since
+    from marts.open_worklist where customer_id = $customer order by worklist_position
+"""
 NAMES = """
     select 'action' as kind, action as name, count(*) as rows from marts.action_decisions group by action
     union all

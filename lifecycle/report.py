@@ -46,6 +46,10 @@ QUESTIONS = {
         from marts.channel_economics order by ltv_cac desc nulls last, channel
     """,
     "states": "select lifecycle_state, count(*) from marts.customer_lifecycle group by all order by 2 desc, 1",
+    "waiting": """
+        select owner_team, count(*), count(*) filter (where is_overdue)
+        from marts.open_worklist group by all order by 2 desc, 1
+    """,
     "decisions": """
         select decision, coalesce(suppression_reason, ''), count(*)
         from marts.action_decisions group by all order by 1, 3 desc, 2
@@ -201,6 +205,10 @@ def _closing_lines(report: Report) -> list[str]:
             f"{customers:,} customers ({paying:,} paying, MRR {_money(mrr)} USD) resolved from {resolved:,} identities;"
             f" {identities - resolved:,} more identities belong to nobody known yet."
         )
+    if answers["waiting"]:
+        teams = ", ".join(f"{team} {number:,}" for team, number, _ in answers["waiting"])
+        overdue = sum(number for _, _, number in answers["waiting"])
+        lines.append(f"Customers who wait for a person: {teams}; {overdue or 'none'} overdue.")
     if answers["held_back"]:
         as_of, reason = answers["held_back"][0]
         lines.append(f"Newer numbers, as of {as_of} UTC, were held back: {reason}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 RECENT = 8
 MARTS = {
     "customer_lifecycle", "lifecycle_state_history", "lifecycle_state_versions", "state_alarms", "signals",
-    "action_decisions", "action_deliveries", "hand_offs",
+    "action_decisions", "action_deliveries", "hand_offs", "open_worklist",
 }  # fmt: skip
 QUERIES = {
     "row": """
@@ -60,6 +60,10 @@ QUERIES = {
         select alarm, region, lifecycle_state, wrong_since, measure, measured_value, meaning
         from marts.state_alarms where customer_id = $customer order by alarm_id
     """,
+    "waits": """
+        select owner_team, because, waiting_since, pick_up_by, is_overdue
+        from marts.open_worklist where customer_id = $customer order by worklist_position
+    """,
     "corrections": f"""
         select region, lifecycle_state, valid_from, known_from, known_until, correction
         from marts.lifecycle_state_versions where customer_id = $customer and correction != 'news'
@@ -94,6 +98,7 @@ class Standing:
     deliveries: list[dict[str, Any]]
     hand_offs: list[dict[str, Any]]
     alarms: list[dict[str, Any]]
+    waits: list[dict[str, Any]]
     corrections: list[dict[str, Any]]
     leave: list[Leave]
 
@@ -179,6 +184,10 @@ def lines(standing: Standing) -> Iterator[str]:
         since = f"{each['wrong_since']:%Y-%m-%d}"
         value = "" if each["measure"] is None else f" ({each['measure']} is {each['measured_value']})"
         yield f"  wrong since {since}: {each['lifecycle_state']}. {each['meaning']}{value}"
+    for each in standing.waits:
+        due = f"{'was' if each['is_overdue'] else 'is'} to be picked up by {each['pick_up_by']:%Y-%m-%d %H:%M} UTC"
+        until = f" ({due})" if each["pick_up_by"] else ""
+        yield f"  waits for {each['owner_team']} since {each['waiting_since']:%Y-%m-%d}: {each['because']}{until}"
     yield from _worth(row)
     for leave in standing.leave:
         yield f"{leave.team} ({leave.role}) may: {', '.join(leave.may) or 'nothing'}"

@@ -65,6 +65,10 @@ create table marts.state_alarms as
     select
         'c_1' as customer_id, 'x' as alarm_id, 'time_limit' as alarm, 'customer' as region,
         'adopted' as lifecycle_state, timestamp '2026-02-01' as wrong_since, 'Too long.' as meaning;
+create table marts.open_worklist as
+    select
+        'c_1' as customer_id, 1 as worklist_position, 'success' as owner_team, timestamp '2026-01-06' as waiting_since,
+        'handed over by growth: a habit' as because;
 """
 LOOK = {
     "name": "help", "first_day": "2026-02-26", "last_day": "2026-03-01", "signals": ["habit_formed"],
@@ -102,6 +106,7 @@ def test_a_customers_story_is_told_from_the_published_file(app: Any) -> None:
     assert "as published for 01 Mar 2026 06:00 UTC" in text
     assert "**adopted** since 05 Jan 2026; success answers for it. It has been there for longer" in text
     assert "time limit in adopted since 01 Feb 2026: Too long." in text
+    assert "Waits for success since 06 Jan 2026: handed over by growth\\: a habit" in text
     assert {metric.label: metric.value for metric in app.metric} == {
         "MRR, USD": "80.00",
         "Risk of leaving": "10.0%",
@@ -110,8 +115,11 @@ def test_a_customers_story_is_told_from_the_published_file(app: Any) -> None:
     }
     assert "95% interval 2.0% to 30.0%; short visits" in text
     assert [warning.value.replace("\\", "") for warning in app.sidebar.warning] == [
-        "Not the newest numbers: the run of 02 Mar 2026 00:00 UTC was held back: 1 check failed: mrr_bridge.",
-        "Older than it should be: stripe.",
+        (
+            "Not the newest numbers. The run of 02 Mar 2026 00:00 UTC was held back: 1 check failed: mrr_bridge."
+            " What is shown is the last good version."
+        ),
+        "Older than it should be: stripe. Numbers that rest on it end where it stopped.",
     ]
     assert "no score: too young" in text
     assert len(app.get("vega_lite_chart")) == 3

@@ -33,6 +33,8 @@ create table marts.channel_economics as
     select
         'content' as channel, 2976.4 as ltv, 2434.0 as ltv_low, 3685.0 as ltv_high, 422.0 as cac, 261.0 as cac_low,
         623.0 as cac_high, 7.05 as ltv_cac, 4.7 as ltv_cac_low, 12.3 as ltv_cac_high, 325 as ltv_n;
+create table marts.open_worklist as
+    select * from (values ('success', true), ('success', false), ('finance', false)) as list (owner_team, is_overdue);
 create or replace table marts.source_refresh as
     select 'stripe' as source, true as is_stale, timestamp '2026-10-31 06:00:00' as data_through_at;
 insert into raw_ops.publications (run_id, outcome, as_of, published_at, _dlt_load_id)
@@ -72,6 +74,7 @@ def test_every_figure_comes_from_what_is_published(published: Places) -> None:
     for figure in (
         "2 customers (1 paying, MRR 100.50 USD) resolved from 3 identities; 1 more",
         "2,976 (2,434 to 3,685)",
+        "Customers who wait for a person: success 2, finance 1; 1 overdue.",
         "suppressed: no consent",
         "due now in act_customerio__events",
         "zendesk acknowledged",

@@ -61,6 +61,11 @@ create table marts.hand_offs as
         'h_1' as hand_off_id, 'c_1' as customer_id, 'sales' as from_team, 'growth' as to_team,
         timestamp '2026-02-01 09:00:00' as handed_at, 'signed up' as handed_because,
         timestamp '2026-02-03 06:00:00' as pick_up_by, 'waiting' as outcome;
+create table marts.open_worklist as
+    select
+        'c_1' as customer_id, 1::bigint as worklist_position, 'growth' as owner_team,
+        'handed over by sales: signed up' as because, timestamp '2026-02-02 06:00:00' as waiting_since,
+        timestamp '2026-02-03 06:00:00' as pick_up_by, true as is_overdue;
 """
 
 
@@ -85,6 +90,7 @@ def test_it_says_where_the_customer_stands_and_by_which_proof(published: Any) ->
     assert "wrong since 2026-02-01: in_trial. A trial costs nothing. (mrr_usd is 90.00)" in told
     assert "adopted since 2026-01-20 09:00 was said from 2026-01-21 to 2026-01-30" in told
     assert "sales to growth, because: signed up (waiting)" in told
+    assert "waits for growth since 2026-02-02: handed over by sales: signed up (was to be picked up by" in told
 
 
 def test_it_says_for_each_team_what_it_may_do_and_why_not_the_rest(published: Any) -> None:
