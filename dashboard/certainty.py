@@ -47,11 +47,11 @@ def identities_section(identities: list[Row], methods: list[Row]) -> Section:
         }
         for row in identities
     ]
-    ways = ", ".join(f"{plain(row['method'])} {count(row['records'])}" for row in methods[:6])
+    ways = ", ".join(f"{plain(row['method'])} ({count(row['records'])})" for row in methods[:6])
     return Section(
         "identities",
         "How many records found their customer?",
-        f"Most often by: {ways}." if methods else "There are no records yet.",
+        f"Matched most often by {ways}." if methods else "There are no records yet.",
         Table(
             [
                 Column("source", "Source"),
@@ -93,7 +93,7 @@ def scores(published: Published) -> list[Section]:
             Section(
                 score.replace("_", "-"),
                 f"Does {plain(score)} come true?",
-                f"In {within} of {len(bands)} bands the prediction lies inside the interval of what was observed.",
+                f"In {within} of {len(bands)} bands the prediction lies within the interval of what was observed.",
                 Table(
                     [
                         Column("band", "Band", "count"),
@@ -104,8 +104,8 @@ def scores(published: Published) -> list[Section]:
                 ),
                 ["score_calibration"],
                 charts.intervals(drawn, "share") if drawn else None,
-                "Dots are what was observed after the months the score was learned on, strokes what was predicted;"
-                " dotted with a hollow dot where the prediction lies outside.",
+                "Dots are what was observed after the months that the score was learned from, strokes what was"
+                " predicted; dotted with a hollow dot, the prediction lies outside.",
             )
         )
     return sections

@@ -63,7 +63,7 @@ def section(published: Published) -> Section:
             rows,
         ),
         ["publish_log", "customer_lifecycle", "revenue_metrics", "channel_economics", "action_decisions"],
-        note="A change of a share is in percentage points.",
+        note="Changes in a share are in percentage points.",
         is_list=True,
     )
 
@@ -71,7 +71,7 @@ def section(published: Published) -> Section:
 def in_short(published: Published) -> str:
     """In a line: by how much MRR moved since the last publication, and how many other figures did."""
     if not published.has_previous:
-        return "nothing to compare with: the only version that is kept"
+        return "nothing to compare with yet: only one version is kept"
     rows = _compared(published)
     moved = sum(1 for row in rows if row["change"].raw)
     by = next(row["change"].raw for row in rows if row["figure"] == MRR)
@@ -93,7 +93,7 @@ def _compared(published: Published) -> list[Row]:
 
 def _told(published: Published, rows: list[Row]) -> str:
     if not published.has_previous:
-        return "This is the only version that is kept."
+        return "Only one version is kept, so there is nothing to compare with yet."
     moved = sum(1 for row in rows if row["change"].raw)
     as_of, definitions = (_first(published, question, "previous") for question in (AS_OF, DEFINITIONS))
     same = (
@@ -121,7 +121,7 @@ def restated(published: Published) -> Section:
     return Section(
         "restated",
         "Which closed months were restated?",
-        f"The last {several(len(rows), 'correction')} of closed months."
+        f"The latest {several(len(rows), 'correction')} to closed months."
         if rows
         else "No closed month has been restated.",
         Table(

@@ -29,11 +29,11 @@ def worth(channels: list[Row]) -> Section:
     """LTV beside CAC."""
     return _section(
         "worth",
-        "What is a customer worth and what did it cost, by the channel that brought it?",
+        "What is a customer worth, and what did it cost to win, by channel?",
         channels,
         {"ltv": "var(--accent)", "cac": "var(--loss-1)"},
         "dollars",
-        "is worth most",
+        "is worth the most",
         [
             Column("ltv", "LTV, USD", "dollars", is_estimate=True),
             Column("cac", "CAC, USD", "dollars", is_estimate=True),
@@ -41,7 +41,7 @@ def worth(channels: list[Row]) -> Section:
             Column("spend", "Spend, USD", "money"),
             Column("new_customers", "New customers", "count"),
         ],
-        f"{_assumed(channels)} Lines are 95% intervals; dotted with a hollow dot: too little to decide by."
+        f"{_assumed(channels)} Lines are 95% intervals; dotted with a hollow dot, there is too little to decide by."
         " Logarithmic scale.",
     )
 
@@ -50,18 +50,18 @@ def ratio(channels: list[Row]) -> Section:
     """LTV over CAC."""
     return _section(
         "ratio",
-        "How often does each channel earn its cost back?",
+        "How many times over does each channel earn back its cost?",
         channels,
         {"ltv_cac": "var(--accent)"},
         "ratio",
-        "returns most on what it costs",
+        "returns the most on its cost",
         [
             Column("ltv_cac", "LTV : CAC", "ratio", is_estimate=True),
             Column("payback_months", "Payback, months", "days", is_estimate=True),
             Column("cohort_weeks", "Weeks compared", "count"),
         ],
-        "Left of the dashed line a channel costs more than it brings. Lines are 95% intervals, resampled by week;"
-        " dotted with a hollow dot: too little to decide by.",
+        "Left of the dashed line, a channel costs more than it brings in. Lines are 95% intervals, resampled by week;"
+        " dotted with a hollow dot, there is too little to decide by.",
     )
 
 
@@ -117,10 +117,10 @@ def _best(rows: list[Row], name: str, kind: Kind, verb: str) -> str:
     """Only what can be decided by is named: the highest of many shaky numbers is the shakiest."""
     named = [row for row in rows if row["channel"] not in {"all", "unknown"} and row["is_reliable"]]
     if not named:
-        return "No channel has enough customers for an estimate to decide by yet."
+        return "No channel has enough customers to decide by yet."
     best = max(named, key=lambda row: (row[name], row["channel"]))
     told = f"{written(best[name], kind)} {_unit(kind)} ({interval(best, name, kind)})"
-    return f"{plain(best['channel']).capitalize()} {verb} of those with enough to decide by: {told}."
+    return f"Of the channels with enough customers to decide by, {plain(best['channel'])} {verb}: {told}."
 
 
 def _interval_row(row: Row, name: str, kind: Kind) -> Row:
@@ -165,10 +165,10 @@ def payback(published: Published) -> Section:
     paid = sum(1 for row in ends.values() if row["paid_back_share"] is not None and row["paid_back_share"] >= 1)
     return Section(
         "payback",
-        "When has a month's spend come back?",
-        f"{paid} of {several(len(ends), 'month')} of acquisition have already earned their whole spend back."
+        "When does a month's spend come back?",
+        f"{paid} of {several(len(ends), 'acquisition month')} have earned back everything that was spent."
         if ends
-        else "No month of acquisition is over yet.",
+        else "No acquisition month is over yet.",
         Table(
             [
                 Column("cohort", "Acquired"),
@@ -190,7 +190,7 @@ def payback(published: Published) -> Section:
         )
         if rows
         else None,
-        "One line per month of acquisition; the dashed line is the spend"
-        + (f"; cut at {CUT} times the spend." if is_cut else "."),
+        "One line per acquisition month; the dashed line is what was spent"
+        + (f"; cut off at {CUT} times the spend." if is_cut else "."),
         is_wide=True,
     )

@@ -12,9 +12,12 @@ import altair as alt
 
 from dashboard.drawing import (
     AXIS_FORMATS,
+    EDGES,
+    FIXED,
     FULL,
     HALF,
     LETTER,
+    TOO_MANY,
     above_zero,
     apart,
     axis_of,
@@ -76,7 +79,7 @@ def bridge(steps: Sequence[Row], floor: Decimal) -> alt.TopLevelMixin:
     labels = base.mark_text(dx=7, align="left", aria=False).encode(
         x=alt.X("top:Q", axis=axis, scale=scale), text=alt.Text("label:N")
     )
-    return alt.layer(bars, balances, labels)
+    return alt.layer(bars, balances, labels).properties(padding={**EDGES, "right": 28})
 
 
 def movements(rows: Sequence[Row]) -> alt.TopLevelMixin:
@@ -285,7 +288,8 @@ def heat_map(rows: Sequence[Row], x_title: str | None, *, width: int = HALF, ste
         fillOpacity=alt.FillOpacity("weight:Q", scale=alt.Scale(domain=[0, 1], range=[0.04, STRONGEST]), legend=None),
         description="said:N",
     )
-    return alt.layer(cells, base.mark_text(fontSize=11.5, aria=False).encode(text="shown:N"))
+    grid = alt.layer(cells, base.mark_text(fontSize=11.5, aria=False).encode(text="shown:N"))
+    return grid.properties(usermeta=FIXED) if len(across) > TOO_MANY else grid
 
 
 def bars(
@@ -325,7 +329,7 @@ def columns(rows: Sequence[Row], x_title: str, kind: Kind, *, unit: str | None =
         alt.Chart(data(rows), width=HALF, height=240)
         .mark_bar(color="var(--accent)", cornerRadius=1)
         .encode(
-            x=alt.X("x:O", title=x_title, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            x=alt.X("x:O", title=x_title, axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=5)),
             y=alt.Y("value:Q", axis=axis_of(kind, unit=unit)),
             description="said:N",
         )

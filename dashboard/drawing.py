@@ -1,7 +1,8 @@
 """What all pictures share: their type, colours and axes, and how a Vega-Lite description becomes SVG in a page.
 
 Colours are the page's own custom properties, so that light, dark and print need one picture. A picture is as wide as
-its column (`HALF` or `FULL`), so that its type is as large as the text around it.
+its column (`HALF` or `FULL`), so that its type is as large as the text around it; for narrower columns (a tablet, a
+phone, paper) it is drawn again, and the page shows the one that fits.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
 VEGA_LITE = "6.1"
 HALF, FULL = 540, 1146  # CSS pixels of a picture in half and in whole width, axes and labels included
+# the same for the widths it is drawn again in, by the name of the class that page.css shows it by
+NARROWER = {HALF: {"slim": 340}, FULL: {"middle": 680, "slim": 340}}
+TOO_MANY = 6  # columns of a grid that a phone cannot hold: it stays as it is, and scrolls
 # the type that measured the labels may be narrower than the reader's: what is left of them leaves room for the rest
 EDGES = {"left": 22.0, "top": 5.0, "bottom": 5.0}
+FIXED = {"fixed": True}  # what a chart carries that cannot be drawn narrower
 LETTER = 7.0  # CSS pixels that a letter of a label takes, at most
 AXIS_FORMATS: dict[Kind, str] = {
     "money": "~s",
@@ -36,15 +41,47 @@ AXIS_FORMATS: dict[Kind, str] = {
 
 
 def drawn(chart: alt.TopLevelMixin, anchor: str) -> str:
-    """The chart as SVG that scales with its column. Ids are made the section's own: a page holds many pictures."""
-    svg = vl_convert.vegalite_to_svg(themed(chart).to_dict(), vl_version=VEGA_LITE)
-    svg = re.sub(r'(id="|url\(#)(\w+)', rf"\1{anchor}-\2", svg)
+    """The chart as SVG that scales with its column, once for each width that it is drawn in.
+
+    Ids are made the section's own: a page holds many pictures.
+    """
+    spec = themed(chart).to_dict()
+    if spec.get("usermeta") == FIXED:
+        return _svg(spec, anchor, "")
+    pictures = [_svg(spec, anchor, "broad")]
+    for name, width in NARROWER[spec["width"]].items():
+        pictures.append(_svg(_narrowed({**spec, "width": width}, width), anchor, name))
+    return "".join(pictures)
+
+
+def _svg(spec: dict[str, Any], anchor: str, name: str) -> str:
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    svg = re.sub(r'(id="|url\(#)(\w+)', rf"\1{anchor}-{name}\2", svg)
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     if found is None:
         raise ValueError(f"The picture of {anchor} has no size.")
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="{found[0][9:-1]}" role="group"'
-    head += f' aria-labelledby="{anchor}-title"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="{f"picture {name}".strip()}" viewBox="{found[0][9:-1]}"'
+    head += f' role="group" aria-labelledby="{anchor}-title"'
     return re.sub(r"<svg [^>]*>", f'{head} style="--natural: {found[1]}px">', svg, count=1)
+
+
+def _narrowed(part: Any, width: int) -> Any:
+    """A part of a description for a narrower column: fewer names in a line, and none longer than its share of it."""
+    if isinstance(part, dict):
+        narrower = {key: _narrowed(value, width) for key, value in part.items() if key != "values"}
+        if "values" in part:
+            narrower["values"] = part["values"]
+        if "labelLimit" in part:
+            narrower["labelLimit"] = min(part["labelLimit"], 0.48 * width)
+        if part.get("labelOverlap") is False:
+            narrower |= {"labelOverlap": "greedy", "labelSeparation": 6}
+        if "tickCount" in part:
+            narrower["tickCount"] = 4
+        if isinstance(part.get("legend"), dict) and "columns" in part["legend"]:
+            columns = min(part["legend"]["columns"], (width - 60) // 100)
+            narrower["legend"] = {**part["legend"], "columns": columns}
+        return narrower
+    return [_narrowed(each, width) for each in part] if isinstance(part, list) else part
 
 
 def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
@@ -78,8 +115,11 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
 
 
 def room_for(labels: Iterable[str]) -> dict[str, float]:
-    """The padding of a picture that writes labels at the right end of its marks."""
-    return {**EDGES, "right": 16 + LETTER * max(map(len, labels), default=0)}
+    """The padding of a picture that writes labels at the right end of its marks.
+
+    The picture makes room for them as it measured them; this is for a reader's type that is wider.
+    """
+    return {**EDGES, "right": 12 + 2.0 * max(map(len, labels), default=0)}
 
 
 def axis_of(kind: Kind, *, unit: str | None = None, is_across: bool = False) -> alt.Axis:
@@ -123,7 +163,7 @@ def months(rows: Sequence[Row]) -> alt.X:
         "month:O",
         sort=list(dict.fromkeys(row["month"] for row in rows)),
         title=None,
-        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelExpr="split(datum.label, ' ')"),
+        axis=alt.Axis(labelAngle=0, labelOverlap=True, labelSeparation=4, labelExpr="split(datum.label, ' ')"),
     )
 
 

@@ -40,7 +40,7 @@ def page(published: Published) -> Page:
     return Page(
         "executive",
         "Executive",
-        "How much revenue recurs, does it hold, and what does a new customer cost and bring?",
+        "How much revenue recurs, does it last, and what does a new customer cost and bring in?",
         [*_revenue_tiles(months, closed), *_channel_tiles(by_channel)],
         [
             *([revenue.bridge(closed[-1]), revenue.retention(closed)] if closed else []),
@@ -65,7 +65,7 @@ def _revenue_tiles(months: list[Row], closed: list[Row]) -> list[Tile]:
         tiles += [
             Tile(label, estimate(last, name, "share"), "", f"12 months to {last['month_name']}")
             if last[name] is not None
-            else Tile(label, Value(None, "share"), "", "once there is a full year")
+            else Tile(label, Value(None, "share"), "", "after the first full year")
             for label, name in (("Net retention", "nrr_12m"), ("Gross retention", "grr_12m"))
         ]
     return tiles
@@ -78,7 +78,7 @@ def _channel_tiles(by_channel: list[Row]) -> list[Tile]:
     return [
         Tile("LTV, USD", estimate(everybody, "ltv", "dollars"), "", _horizon(everybody)),
         Tile("CAC, USD", estimate(everybody, "cac", "dollars"), "", "fully loaded"),
-        Tile("Payback, months", estimate(everybody, "payback_months", "days"), "", "adjusted for who leaves"),
+        Tile("Payback, months", estimate(everybody, "payback_months", "days"), "", "net of customers who leave"),
     ]
 
 
@@ -102,13 +102,13 @@ def _renewals(published: Published) -> Section:
         "What comes up for renewal in the next 90 days?",
         f"{money(total)} USD of MRR on annual contracts, {money(danger)} of it with customers in danger of leaving."
         if rows
-        else "No annual contract.",
+        else "No annual contract is up for renewal.",
         Table(
             [
                 Column("month_name", "Month"),
                 Column("customers", "Customers", "count"),
                 Column("mrr", "MRR, USD", "money"),
-                Column("mrr_in_danger", "Of it in danger, USD", "money"),
+                Column("mrr_in_danger", "In danger, USD", "money"),
             ],
             rows,
         ),
@@ -134,14 +134,14 @@ def _largest(published: Published) -> Section:
     together = sum((row["share_of_mrr"] for row in rows), Decimal(0))
     return Section(
         "largest",
-        "How much hangs on the ten largest customers?",
+        "How much depends on the ten largest customers?",
         f"{share(together)} of MRR." if rows else "Nobody pays yet.",
         Table(
             [
                 Column("customer", "Customer", "name"),
                 Column("plan", "Plan"),
                 Column("mrr", "MRR, USD", "money"),
-                Column("share_of_mrr", "Of all", "share"),
+                Column("share_of_mrr", "Of MRR", "share"),
                 Column("renewal_on", "Renews", "date"),
                 Column("lifecycle_state", "State"),
             ],

@@ -47,9 +47,9 @@ def sections(published: Published, run_id: str) -> list[Section]:
         Section(
             "checks",
             "What was checked before these numbers went out?",
-            f"{several(total, 'check')}; {count(unsettled)} did not simply pass."
+            f"{several(total, 'check')}; {count(unsettled)} did not pass outright."
             if noticed
-            else f"Passed: {several(total, 'check')}, all there are.",
+            else f"All {count(total)} checks passed.",
             Table(
                 [
                     Column("family", "Family"),
@@ -62,15 +62,15 @@ def sections(published: Published, run_id: str) -> list[Section]:
                 families,
             ),
             ["gate_results"],
-            note="A check that blocks keeps the numbers from going out, so none of these did.",
+            note="A blocking check that fails keeps the numbers from going out, so none of those failed.",
             is_list=True,
         ),
         Section(
             "noticed",
-            "What did not simply pass, and who looks into it?",
-            f"{several(unsettled, 'check')}, for {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
+            "What did not pass outright, and who is looking into it?",
+            f"{several(unsettled, 'check')}, owned by {', '.join(sorted({plain(row['owner']) for row in noticed}))}."
             if noticed
-            else "Nothing.",
+            else "Everything passed.",
             Table(
                 [
                     Column("check_id", "Check"),
@@ -98,11 +98,11 @@ def history(published: Published) -> Section:
     return Section(
         "history",
         "Which versions went out, and which were held back?",
-        f"Of the last {len(rows)} runs {refused} did not publish."
+        f"{refused} of the last {len(rows)} runs did not publish."
         if refused
         else "Every run on record was published."
         if len(rows) > 1
-        else "This is the first.",
+        else "This is the first version.",
         Table(
             [
                 Column("published_at", "When", "instant"),

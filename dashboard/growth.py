@@ -99,7 +99,7 @@ def page(published: Published) -> Page:
                 "Stickiness",
                 Value(everybody[-1]["stickiness"], "share"),
                 "",
-                "a mean day's over the 28 days' active customers",
+                "of the customers active in 28 days, on an average day",
             )
         )
         tiles.append(
@@ -107,12 +107,12 @@ def page(published: Published) -> Page:
                 "Power users",
                 Value(power[0]["power_unit_share"], "share"),
                 "",
-                "of active customers, 20 days of 28 or more",
+                "of active customers, on 20 or more of 28 days",
             )
         )
     if at_thirty is not None:
         tiles.append(
-            Tile("First value in 30 days", estimate(at_thirty, "reached_share", "share"), "", "of who signed up")
+            Tile("First value in 30 days", estimate(at_thirty, "reached_share", "share"), "", "of those who signed up")
         )
         tiles.append(
             Tile("Median days to value", Value(at_thirty["median_days"], "days"), "", "from sign-up to first value")
@@ -120,7 +120,7 @@ def page(published: Published) -> Page:
     return Page(
         "growth",
         "Growth",
-        "Who stays, how soon do new customers get what they came for, and how deep does use go?",
+        "Who stays, how soon do new customers get what they came for, and how deep does their use go?",
         tiles,
         [
             _heat(cohorts, "logo_retention", "customers", "Which customers stay?"),
@@ -144,24 +144,24 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
             "share": row[name],
             "shown": f"{row[name] * 100:.0f}",
             "said": f"{'everybody' if row['cohort'] == 'all' else 'won in ' + row['cohort_name']},"
-            f" month {row['months_since']}: {share(row[name])} of {what} left,"
+            f" month {row['months_since']}: {share(row[name])} of {what} kept,"
             f" {interval(row, name, 'share')}",
         }
         for row in cohorts
         if row[name] is not None and row["months_since"] > 0
     ]
     sixth = [row for row in cohorts if row["months_since"] == 6 and row["cohort"] != "all" and row[name] is not None]
-    ends = ", ".join(f"{share(row[name])} for {row['cohort_name']}" for row in (*sixth[:1], *sixth[-1:]))
+    ends = ", ".join(f"{share(row[name])} of {what} won in {row['cohort_name']}" for row in (*sixth[:1], *sixth[-1:]))
     return Section(
         f"{what}-retention",
         title,
-        f"After six months: {ends}." if sixth else "No cohort is six months old yet.",
+        f"Kept after six months: {ends}." if sixth else "No cohort is six months old yet.",
         Table(
             [
                 Column("cohort_name", "Won in"),
                 Column("months_since", "Months since", "count"),
                 Column("customers", "Customers", "count"),
-                Column(name, f"{what.capitalize()} left", "share", is_estimate=True),
+                Column(name, f"{what.capitalize()} kept", "share", is_estimate=True),
             ],
             cohorts,
         ),
@@ -169,7 +169,7 @@ def _heat(cohorts: list[Row], name: str, what: str, title: str) -> Section:
         charts.heat_map(rows, "months since the first payment") if rows else None,
         "Per cent of the first month, by age; above 100 where expansion outweighs loss."
         if what == "revenue"
-        else "Per cent of the first month, by age; a customer who left and came back counts.",
+        else "Per cent of the first month, by age; a customer who left and came back counts as kept.",
     )
 
 
@@ -189,9 +189,9 @@ def _funnel(published: Published) -> Section:
     return Section(
         "funnel",
         "Where do new customers stop?",
-        f"Most are lost before “{worst['step']}”: {several(worst['lost_before'], 'customer')}."
+        f"Most stop before “{worst['step']}”: {several(worst['lost_before'], 'customer')}."
         if worst["lost_before"]
-        else "Nobody is lost on the way yet.",
+        else "Nobody has stopped on the way yet.",
         Table(
             [
                 Column("step", "Step"),
@@ -225,11 +225,11 @@ def _arrival(arrival: list[Row]) -> Section:
     return Section(
         "time-to-value",
         "How soon do they get what they came for?",
-        f"Half have it after {several(half, 'day')}." if half is not None else "Fewer than half have got there.",
+        f"Half have it within {several(half, 'day')}." if half is not None else "Fewer than half have got there.",
         Table(
             [
                 Column("days_since_sign_up", "Days since sign-up", "count"),
-                Column("at_risk", "Not there and still observed", "count"),
+                Column("at_risk", "Not there yet, still observed", "count"),
                 Column("arrived", "Arrived that day", "count"),
                 Column("reached_share", "There by then", "share", is_estimate=True),
             ],
@@ -237,7 +237,7 @@ def _arrival(arrival: list[Row]) -> Section:
         ),
         ["time_to_value"],
         charts.curves(rows, "days since sign-up", "share") if rows else None,
-        "Kaplan-Meier: customers who signed up lately count as long as they are observed.",
+        "Kaplan-Meier: customers who signed up recently count for as long as they have been observed.",
     )
 
 
@@ -254,7 +254,7 @@ def _power(power: list[Row]) -> Section:
     return Section(
         "power",
         "How often do active customers come?",
-        f"{share(power[0]['power_unit_share'])} come on 20 of 28 days or more." if power else "Nobody was active.",
+        f"{share(power[0]['power_unit_share'])} come on 20 or more of 28 days." if power else "Nobody was active.",
         Table(
             [
                 Column("active_days", "Active days of 28", "count"),
@@ -293,7 +293,7 @@ def _stickiness(rows: list[Row]) -> Section:
     return Section(
         "stickiness",
         "Which product becomes a habit?",
-        f"The {best} product: on a mean day {share(latest[best])} of its 28-day customers use it."
+        f"The {best} product: on an average day, {share(latest[best])} of its 28-day customers use it."
         if best
         else "No use yet.",
         Table(
@@ -301,7 +301,7 @@ def _stickiness(rows: list[Row]) -> Section:
                 Column("month_name", "Month"),
                 Column("product", "Product"),
                 Column("active_units", "28-day active customers", "count"),
-                Column("mean_daily_active_units", "Daily active, mean", "ratio"),
+                Column("mean_daily_active_units", "Daily active, average", "ratio"),
                 Column("stickiness", "Stickiness", "share"),
             ],
             rows[::-1],
@@ -375,8 +375,8 @@ def _actions(published: Published) -> Section:
     return Section(
         "actions",
         "What do we do for each kind of customer?",
-        f"In the last 28 days {count(sum(row['decisions'] for row in rows))} occurrences were decided,"
-        f" {count(permitted)} of them permitted."
+        f"In the last 28 days, {count(sum(row['decisions'] for row in rows))} decisions were made,"
+        f" {count(permitted)} of them to act."
         if rows
         else "Nothing was decided in the last 28 days.",
         Table(
@@ -391,6 +391,6 @@ def _actions(published: Published) -> Section:
         ["action_decisions", "customer_lifecycle"],
         charts.heat_map(cells, None, width=drawing.FULL, step=26) if cells else None,
         "Permitted / decided, by action and by how often the customer uses the products today."
-        " Drawn are the actions that were permitted at all; the numbers have them all.",
+        " Only actions that were permitted at least once are drawn; the numbers list them all.",
         is_wide=True,
     )

@@ -52,7 +52,7 @@ REGIONS = {
     SHOWN: "What is shown, owned and acted on",
     "engagement": "What the customer does",
     "revenue": "What the customer pays",
-    "risk": "What speaks for its leaving",
+    "risk": "What suggests it will leave",
 }
 CARRIED = 0.8  # of the moves that a picture of the derived region shows
 
@@ -65,7 +65,7 @@ def section(published: Published) -> Section:
     return Section(
         "machine",
         "What leads from one state to the next?",
-        f"In 30 days customers moved {count(sum(row['moves'] for row in shown))} times from one state to another."
+        f"Customers moved {count(sum(row['moves'] for row in shown))} times from one state to another in 30 days."
         if any(row["moves"] for row in shown)
         else "Nobody moved in 30 days.",
         Table(
@@ -74,20 +74,20 @@ def section(published: Published) -> Section:
                 Column("region", "Region"),
                 Column("owner", "Owner"),
                 Column("customers", "Customers now", "count"),
-                Column("came", "Came, 30 days", "count"),
+                Column("came", "Entered, 30 days", "count"),
                 Column("left", "Left, 30 days", "count"),
-                Column("time_limit_days", "At most, days", "count"),
+                Column("time_limit_days", "Limit, days", "count"),
                 Column("meaning", "What it means"),
-                Column("onwards", "What leads on"),
+                Column("onwards", "Leads to"),
             ],
             [_in_words(row, ways) for row in sorted(states, key=lambda row: list(REGIONS).index(row["region"]))],
         ),
         ["lifecycle_machine", "lifecycle_state_history", "customer_lifecycle"],
         '<div class="machines">' + "".join(_region(region, states, ways) for region in regions) + "</div>",
-        "A box is a state with the team that answers for it and the customers who stand there now; an arrow is a way"
-        " between two, thicker the more often it was gone in the last 30 days, dotted if nobody went. Red is danger."
-        " What is shown of a customer follows from the other three regions; of its ways the commonest are drawn: they"
-        f" make up {CARRIED:.0%} of the moves or more, and lead into and out of each state.",
+        "A box is a state, with the team that answers for it and the customers who are in it now. An arrow is a move"
+        " between two states, thicker the more often it was made in the last 30 days, dotted if nobody made it. Red is"
+        " danger. The state that is shown follows from the other three regions; only its most common moves are drawn:"
+        f" they make up {CARRIED:.0%} of all or more, and lead into and out of every state.",
         is_wide=True,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dashboard import charts
 from dashboard.content import Column, Section, Table
-from dashboard.wording import interval, money, share
+from dashboard.wording import interval, money, several, share
 
 if TYPE_CHECKING:
     from dashboard.published import Row
@@ -42,7 +42,7 @@ def bridge(month: Row) -> Section:
         f"What moved MRR in {month['month_spoken']}?",
         f"It {'grew' if net >= 0 else 'shrank'} by {money(abs(net))} USD to"
         f" {money(month['closing_mrr'])}"
-        + (f"; {money(rest)} of it is in no step." if rest else ", and the steps add up to it."),
+        + (f"; {money(rest)} of it is not in any step." if rest else ", and the steps add up to it."),
         Table([Column("step", "Step"), Column("amount", "USD", "money")], rows),
         ["revenue_metrics"],
         charts.bridge(steps, floor),
@@ -82,9 +82,9 @@ def retention(closed: list[Row]) -> Section:
     last = closed[-1]
     return Section(
         "retention",
-        "Does revenue hold once it is won?",
-        f"Of each dollar that recurred a year earlier, {share(last['nrr_12m'])} recurs today with expansion"
-        f" and {share(last['grr_12m'])} without."
+        "Does revenue last once it is won?",
+        f"Of every dollar that recurred a year earlier, {share(last['nrr_12m'])} recurs today counting expansion,"
+        f" and {share(last['grr_12m'])} without it."
         if rows
         else "There is no full year of revenue yet.",
         Table(
@@ -99,7 +99,7 @@ def retention(closed: list[Row]) -> Section:
         ),
         ["revenue_metrics"],
         charts.bands(rows, "share", {"net": "var(--accent)", "gross": "var(--loss-1)"}) if rows else None,
-        "Bands are 95% intervals over customers. Months that are over; later corrections are on the trust page.",
+        "Bands are 95% intervals over customers. Closed months only; later corrections are on the trust page.",
     )
 
 
@@ -134,8 +134,8 @@ def movements(months: list[Row]) -> Section:
         Table(columns, months[::-1]),
         ["revenue_metrics"],
         charts.movements(rows),
-        f"Today {money(now['mrr_past_due'])} USD of MRR is past due and"
-        f" {money(now['mrr_scheduled_churn'])} has announced that it will leave."
+        f"Today, {money(now['mrr_past_due'])} USD of MRR is past due and customers who pay"
+        f" {money(now['mrr_scheduled_churn'])} have given notice."
         + (" The last month is still open." if now["is_open_month"] else ""),
         is_wide=True,
     )
@@ -147,7 +147,7 @@ def _sources(closed: list[Row]) -> str:
     came = {name: sum((row[f"{name}_mrr"] for row in closed), Decimal(0)) for name in STEPS}
     lost = -(came["contraction"] + came["churn"])
     return (
-        f"In the last {len(closed)} months that are over {money(came['new'])} USD came with new customers,"
-        f" {money(came['expansion'])} by expansion and {money(came['reactivation'])} with customers who returned;"
-        f" {money(lost)} went."
+        f"In the last {several(len(closed), 'closed month')}, new customers brought in {money(came['new'])} USD,"
+        f" expansion {money(came['expansion'])} and returning customers {money(came['reactivation'])};"
+        f" {money(lost)} was lost."
     )

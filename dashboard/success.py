@@ -119,7 +119,7 @@ def page(published: Published) -> Page:
                 "Too long in their state",
                 Value(sum(row["over_time_limit"] for row in states if row["mrr"]), "count"),
                 "",
-                "customers, leads aside",
+                "customers in states that bring revenue",
             ),
             Tile(
                 "Open tickets",
@@ -167,7 +167,7 @@ def _states(states: list[Row]) -> Section:
     return Section(
         "states",
         "Where does everybody stand?",
-        f"Most MRR stands in “{plain(most['state'])}”: {money(most['mrr'])} USD." if most else "Nobody pays yet.",
+        f"Most MRR is in “{plain(most['state'])}”: {money(most['mrr'])} USD." if most else "Nobody pays yet.",
         Table(
             [
                 Column("state", "State"),
@@ -218,8 +218,7 @@ def _flows(published: Published) -> Section:
         ),
         ["lifecycle_state_history", "lifecycle_machine"],
         charts.heat_map(cells, None, width=drawing.FULL, step=28) if cells else None,
-        "Rows are the states left, columns the states entered, in the order of a life; the stronger the colour, the"
-        " more moves.",
+        "Rows are the states that were left, columns those that were entered; the stronger the colour, the more moves.",
         is_wide=True,
     )
 
@@ -231,8 +230,8 @@ def _at_risk(rows: list[Row]) -> Section:
     return Section(
         "at-risk",
         "Who is about to leave?",
-        f"With the most revenue at stake: {several(len(rows), 'customer')}; {money(total)} USD of their MRR is expected"
-        " to leave within a month."
+        f"The {several(len(rows), 'customer')} with the most revenue at stake; {money(total)} USD of their MRR is"
+        " expected to leave within a month."
         if rows
         else "Nobody has a score yet: customers with a short history get none.",
         Table(
@@ -259,8 +258,7 @@ def _ready(rows: list[Row]) -> Section:
     return Section(
         "ready",
         "Who is ready to upgrade?",
-        f"The {len(rows)} readiest; the first is {named(rows[0]['customer'])} with"
-        f" {share(rows[0]['upgrade_readiness'])}."
+        f"The {len(rows)} most likely, led by {named(rows[0]['customer'])} at {share(rows[0]['upgrade_readiness'])}."
         if rows
         else "Nobody has a score yet: customers with a short history get none.",
         Table(
@@ -301,7 +299,7 @@ def _decided(published: Published) -> Section:
         Table([Column("outcome", "Outcome"), Column("decisions", "Decisions", "count")], rows),
         ["action_decisions"],
         charts.bars(drawn, unit="decisions") if drawn else None,
-        "Only occurrences that can still be acted on; the first reason that holds one back is counted.",
+        "Only what can still be acted on, each counted under the first reason that holds it back.",
     )
 
 
@@ -311,10 +309,10 @@ def _told(decided: list[Row]) -> str:
     if not decided:
         return "Nothing has happened that asks for an action."
     if not held:
-        return f"{count(permitted)} may go out, nothing is held back."
+        return f"{several(permitted, 'action')} may go out, nothing is held back."
     return (
-        f"{count(permitted)} may go out, {count(sum(row['decisions'] for row in held))} are held back, most often by"
-        f" “{plain(held[0]['outcome'])}”."
+        f"{several(permitted, 'action')} may go out, {count(sum(row['decisions'] for row in held))} are held back, most"
+        f" often as “{plain(held[0]['outcome'])}”."
     )
 
 
@@ -325,7 +323,7 @@ def _hand_offs(published: Published) -> Section:
         "hand-offs",
         "Are customers picked up when they change hands?",
         f"{several(sum(row['hand_offs'] for row in rows), 'hand-off')} in 30 days,"
-        f" {count(late)} of them not picked up in time."
+        f" {count(late) if late else 'none'} of them picked up too late or not at all."
         if rows
         else "Nobody changed hands in 30 days.",
         Table(
@@ -350,7 +348,7 @@ def _escalations(published: Published) -> Section:
     return Section(
         "escalations",
         "What was handed to people?",
-        f"{count(sum(row['permitted'] for row in rows))} tickets and CRM changes are permitted or under way."
+        f"{count(sum(row['permitted'] for row in rows))} tickets and CRM changes are permitted or on their way."
         if rows
         else "Nothing was handed to people.",
         Table(

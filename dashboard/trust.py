@@ -33,7 +33,7 @@ def page(published: Published) -> Page:
             "",
             f"newer data of {Value(held_back['held_back_as_of'], 'instant').shown} was held back"
             if is_held_back
-            else "every silo is in up to here",
+            else "every silo is complete up to here",
         ),
         Tile("Silos fresh", Value(len(silos) - stale, "count"), f"of {len(silos)}"),
         Tile(

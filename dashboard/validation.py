@@ -45,7 +45,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
         Section(
             "validation",
             "For how long have these numbers agreed with the company's own reports?",
-            f"{enough} of {several(len(streaks), 'metric')} have agreed for as long as going live asks."
+            f"{enough} of {several(len(streaks), 'metric')} have agreed for as long as going live requires."
             if any(row["period"] for row in streaks)
             else "No report has been compared yet: `lifecycle go-live status` says what is missing.",
             Table(
@@ -53,7 +53,7 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
                     Column("name", "Metric"),
                     Column("streak", "In a row", "count"),
                     Column("required_periods", "Needed", "count"),
-                    Column("period", "Judged until", "date"),
+                    Column("period", "Judged up to", "date"),
                     Column("restated_periods", "Restated", "count"),
                     Column("broken_period", "Last break", "date"),
                     Column("status", "Then"),
@@ -65,22 +65,22 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
             ),
             ["validation_streaks"],
             charts.bars(_progress(streaks), width=drawing.FULL, highest=1) if streaks else None,
-            "A period that did not agree when it was due stays one, also when the figure is mended afterwards: the"
-            " count begins anew. One that agreed and moved after it was closed is restated, and breaks no row.",
+            "A period that did not agree when it was due remains a break, even if the figure is corrected later: the"
+            " count starts again. One that agreed and moved after it was closed is restated, and breaks no streak.",
             is_wide=True,
             is_list=True,
         ),
         Section(
             "reconciling-items",
             "What do the differences consist of?",
-            f"{count(unexplained)} are explained by nobody."
+            f"{several(unexplained, 'difference is', 'differences are')} unexplained."
             if unexplained
             else ("Every difference is explained." if items else "There are no differences."),
             Table(
                 [
                     Column("item_type", "Kind"),
                     Column("items", "Items", "count"),
-                    Column("dollars", "Of it in USD", "money"),
+                    Column("dollars", "In USD", "money"),
                     Column("open_items", "Open", "count"),
                     Column("oldest", "Oldest, days", "count"),
                 ],
@@ -92,7 +92,9 @@ def sections(published: Published, streaks: list[Row]) -> list[Section]:
         Section(
             "report-errors",
             "What did the company's own reports get wrong?",
-            f"Mistakes found in them: {count(wrong)}." if wrong else "No mistake was found in them.",
+            f"{several(wrong, 'mistake was', 'mistakes were')} found in them."
+            if wrong
+            else "No mistake was found in them.",
             Table(
                 [
                     Column("name", "Metric"),

@@ -106,10 +106,11 @@
   document.addEventListener("pointerdown", atPointer);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") say(null); });
   for (const figure of all("figure")) {
-    const marks = all(MARKS, figure);
+    let marks = [];
     let place = -1;
     const goTo = { ArrowRight: () => place + 1, ArrowDown: () => place + 1, ArrowLeft: () => place - 1, ArrowUp: () => place - 1, Home: () => 0, End: () => marks.length - 1 };
     figure.addEventListener("keydown", (event) => {
+      marks = all(MARKS, figure).filter((mark) => mark.getClientRects().length);  // of the pictures that are shown
       if (!goTo[event.key] || !marks.length || event.altKey || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       place = Math.max(0, Math.min(goTo[event.key](), marks.length - 1));
