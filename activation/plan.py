@@ -161,6 +161,8 @@ def _elsewhere(action: Action, entry: Entry, policies: Mapping[str, Policy]) -> 
     before = entry.action.destination
     if entry.state is State.ACKNOWLEDGED:
         return Delivery(action, Verdict.UNCHANGED, f"Delivered before, to {before}.")
+    if entry.state is State.DEAD and DOUBT in entry.reason:
+        return Delivery(action, Verdict.BLOCKED, f"{before} {HELD_BACK[entry.state]}: {entry.reason}")
     if entry.state in {State.SENDING, State.UNKNOWN}:  # two vendors would have it, so the first is asked first
         return _abandoned(entry, policies.get(before))
     if entry.state is State.DROPPED:
@@ -179,7 +181,9 @@ def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
             return Delivery(action, Verdict.UNCHANGED, "Delivered before, with this payload.")
         if not policy.resends_changes:
             return Delivery(action, Verdict.UNCHANGED, "Delivered before; what happened is reported once.")
-    if entry.state in HELD_BACK and action.means(entry.action.payload):
+    # asked for again, what may have arrived is looked for before it is sent, which another payload would get round
+    in_doubt = entry.state is State.DEAD and DOUBT in entry.reason
+    if in_doubt or (entry.state in HELD_BACK and action.means(entry.action.payload)):
         return Delivery(action, Verdict.BLOCKED, f"{action.destination} {HELD_BACK[entry.state]}: {entry.reason}")
     if entry.state is State.DROPPED and not policy.resends_changes:
         return Delivery(action, Verdict.BLOCKED, f"Dropped: {entry.reason}")

@@ -57,7 +57,7 @@ class Judge:
         if error is None:
             outcomes = list(request.outcomes) if request.is_send else self._read(request, settled)
             pace = self._succeeded(pace, [each for each in outcomes if each is not None], wall)
-        elif isinstance(error, BatchRejectedError):
+        elif isinstance(error, BatchRejectedError) and request.is_send:
             pace = replace(pace, failures=0, openings=0)
             is_split = len(request.items) > 1
             outcomes = self._split(request.items, error, settled)
@@ -67,6 +67,8 @@ class Judge:
         if arrived is not None:
             settled.arrived.append(arrived)
             return pace
+        if request.is_send or error is not None:
+            outcomes = [_in_doubt(item, outcome) for item, outcome in zip(request.items, outcomes, strict=True)]
         dues: dict[tuple[int, float | None], float] = {}  # one draw for all, so that a batch comes back as a batch
         for item, outcome in zip(request.items, outcomes, strict=True):
             if outcome is None:
@@ -168,6 +170,16 @@ class Judge:
         middle = len(items) // 2
         settled.halves += [items[:middle], items[middle:]]
         return [Outcome.waiting(f"The batch was refused: {error}", error.status_code)] * len(items)
+
+
+def _in_doubt(item: Claimed, outcome: Outcome | None) -> Outcome | None:
+    """The outcome, of which nobody can say that it is not there: an earlier attempt may have arrived.
+
+    That this request was turned away says nothing about that one, be it a repeat or the question what became of it.
+    """
+    if outcome is None or outcome.state is not State.WAITING or not item.is_unknown:
+        return outcome
+    return outcome._replace(state=State.UNKNOWN)
 
 
 def _paused(pace: Pace, until: float, reason: str) -> Pace:

@@ -182,6 +182,29 @@ def test_an_unknown_outcome_is_looked_up_before_anything_is_sent_again(ledger: L
     assert found == [("acknowledged",)]
 
 
+@pytest.mark.parametrize("can_be_asked", [True, False])
+@pytest.mark.parametrize("turned_away", [LimitedError("slow", 429, 2.0), NotSentError("refused"), StoppedError("no")])
+def test_what_may_have_arrived_stays_in_doubt_whatever_turns_the_next_request_away(
+    ledger: Ledger, send: Any, actions: Any, time: Any, turned_away: Exception, *, can_be_asked: bool
+) -> None:
+    """Neither a question that was turned away nor a repeat says that the first request did not arrive."""
+    requests: list[str] = []
+
+    def answer(kind: str, asked: Sequence[Action]) -> list[Outcome]:
+        requests.append(kind)
+        if len(requests) < 3:
+            raise (OutcomeUnknownError("lost"), turned_away)[len(requests) - 1]
+        return yes(0, asked)
+
+    destination = Scripted(lambda _number, sent: answer("send", sent), lambda each: answer("ask", [each])[0])
+    destination.can_be_asked = can_be_asked
+    for _ in range(3):
+        send(destination, actions(1), retry=Retry(base=0.01, cap=0.02))
+        time.pause(1000)
+        assert set(states(ledger)) <= {State.UNKNOWN, State.ACKNOWLEDGED}
+    assert requests == (["send", "ask", "ask"] if can_be_asked else ["send"] * 3)
+
+
 def test_wrong_credentials_stop_one_destination_at_once_and_lose_nothing(
     ledger: Ledger, send: Any, actions: Any
 ) -> None:

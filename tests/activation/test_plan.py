@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activation.actions import Action, State, canonical
+from activation.actions import DOUBT, Action, State, canonical
 from activation.plan import Entry, Policy, Verdict, plan
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -123,6 +123,16 @@ def test_a_refused_payload_is_blocked_until_it_changes(action: Any) -> None:
     known = entry(refused, State.REJECTED)
     assert verdict_of(refused, known, EVENTS) is Verdict.BLOCKED
     assert verdict_of(repaired, known, EVENTS) is Verdict.CHANGED
+
+
+def test_another_payload_is_no_way_round_what_may_have_arrived(action: Any) -> None:
+    """Under another payload it would be sent without being looked for, and be there twice."""
+    dead, retold = action(payload='{"story":"one"}'), action(payload='{"story":"two"}')
+    doubtful = entry(dead, State.DEAD)._replace(reason="Given up after 30 attempts: No answer. " + DOUBT)
+    assert verdict_of(retold, doubtful, STAGES) is Verdict.BLOCKED
+    elsewhere = {**STAGES, "desk": Policy(live=True, resends_changes=True)}
+    assert verdict_of(retold._replace(destination="desk"), doubtful, elsewhere) is Verdict.BLOCKED
+    assert verdict_of(retold, entry(dead, State.DEAD), STAGES) is Verdict.CHANGED
 
 
 @pytest.mark.parametrize(("minutes", "verdict"), [(0, Verdict.EXPIRED), (-1, Verdict.EXPIRED), (1, Verdict.NEW)])
