@@ -96,12 +96,17 @@ def read(places: Places) -> list[Entry]:
 
 
 def standing(places: Places, as_of: datetime) -> Standing:
-    """What the record says for a run at `as_of`.
+    """What the record says for a run at `as_of`, and what was published since it was written.
+
+    A breach counts from the version on that shows it: a run that was killed, or published without the rest of the job,
+    came to write nothing down.
 
     Raises:
         GoLiveError: if the record was tampered with.
     """
-    return record.standing(record.read(places.go_live), today(as_of))
+    entries = record.read(places.go_live)
+    breach = _breach(places, entries, "", as_of)
+    return record.standing([*entries, breach] if breach else entries, today(as_of))
 
 
 def today(as_of: datetime) -> date:
@@ -179,11 +184,13 @@ def withdraw(places: Places, *, by: str, reason: str) -> Entry:
 def review(places: Places, run_id: str, as_of: datetime) -> list[str]:
     """Look at what a run has just published: periods that it judged and that did not agree, in words.
 
-    If going live was approved before, this breach is written down and real destinations are back in shadow mode. A
-    closed period that moved is only told.
+    If going live was approved before, this breach is written down and real destinations are back in shadow mode; so is
+    one that an earlier run published and did not come to write down. A closed period that moved is only told.
     """
+    entries = record.read(places.go_live)
+    approval = _approval(entries, as_of)
+    broken = _broken(places, min(as_of, datetime.fromisoformat(approval.as_of)) if approval else as_of)
     with duckdb.connect(str(places.complete_file.resolve()), read_only=True) as connection:
-        broken = [Break(*row) for row in connection.execute(_BROKEN_SINCE, [as_of]).fetchall()]
         restated = connection.execute(_RESTATED_SINCE, [as_of]).fetchall()
     told = [
         f"validation: {metric} of {_shown(period, grain)} agreed when it was closed and would not any more; give the"
@@ -193,11 +200,9 @@ def review(places: Places, run_id: str, as_of: datetime) -> list[str]:
     if not broken:
         return told
     sentences = [f"validation: {each}" for each in broken] + told
-    before = standing(places, as_of)
-    if before.entry is not None and before.entry.kind == record.APPROVED:
-        found = {"run_id": run_id, "version": places.complete_file.resolve().parent.name}
-        reason = "; ".join(str(each) for each in broken)
-        record.append(places.go_live, Entry(record.BREACHED, f"{as_of}", "the run", reason, evidence=found))
+    breach = _breach(places, entries, run_id, as_of)
+    if breach is not None:
+        record.append(places.go_live, breach)
         if not standing(places, as_of).is_live:
             sentences.append("validation: real destinations are back in shadow mode until somebody approves again")
     return sentences
@@ -266,6 +271,32 @@ _ROW_OF_PERIODS = """
     )
     order by all
 """
+
+
+def _approval(entries: list[Entry], as_of: datetime) -> Entry | None:
+    """The approval that is in force, if that is what real destinations are live by."""
+    entry = record.standing(entries, today(as_of)).entry
+    return entry if entry is not None and entry.kind == record.APPROVED else None
+
+
+def _breach(places: Places, entries: list[Entry], run_id: str, as_of: datetime) -> Entry | None:
+    """What has to be written down of periods that were published as not agreeing since the approval in force."""
+    approval = _approval(entries, as_of)
+    broken = _broken(places, datetime.fromisoformat(approval.as_of)) if approval else []
+    if not broken:
+        return None
+    found = {"run_id": run_id, "version": places.complete_file.resolve().parent.name}
+    reason = "; ".join(str(each) for each in broken)
+    return Entry(record.BREACHED, f"{as_of}", "the run", reason, evidence=found)
+
+
+def _broken(places: Places, since: datetime) -> list[Break]:
+    """Periods that the published version shows as judged since then, and as not agreeing."""
+    path = places.complete_file.resolve()
+    if not path.exists():
+        return []
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return [Break(*row) for row in connection.execute(_BROKEN_SINCE, [since]).fetchall()]
 
 
 def _as_of(connection: duckdb.DuckDBPyConnection) -> datetime:

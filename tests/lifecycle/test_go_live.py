@@ -217,6 +217,24 @@ def test_a_breach_after_the_approval_puts_back_into_shadow_mode_and_says_so(plac
     assert streaks["signups", "day"].is_ready
 
 
+def test_a_breach_that_its_run_did_not_come_to_write_down_holds_back_and_is_written_down_by_the_next(
+    places: Places,
+) -> None:
+    go_live.approve(places, by="Ada", evidence="signed")
+    publish(places, broken=("payments", dt.date(2026, 2, 20)))
+    next_morning = AS_OF + dt.timedelta(days=1)
+    for as_of in (AS_OF, next_morning):
+        found = go_live.standing(places, as_of)
+        assert not found.is_live, "killed between showing and writing down: nothing is sent all the same"
+        assert "payments of 2026-02-20 differs by 9.00" in found.reason
+    assert not go_live.status(places).standing.is_live
+    told = go_live.review(places, "the next run", next_morning)
+    assert "payments of 2026-02-20" in told[0]
+    assert "back in shadow mode" in told[1]
+    assert [entry.kind for entry in record.read(places.go_live)] == ["approved", "breached"]
+    assert go_live.review(places, "the next run", next_morning) == []
+
+
 def test_an_override_needs_a_name_a_reason_and_an_end_that_is_ahead(places: Places) -> None:
     publish(places, less=1)
     with pytest.raises(GoLiveError, match="--by"):
