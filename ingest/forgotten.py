@@ -6,7 +6,8 @@ carries one of them is scrubbed before it is loaded. Ids and addresses become su
 hash, the same in every silo and in every run, so that records which belonged together still do.
 
 What is scrubbed is decided by value, wherever it stands, in columns and in JSON; the tables below say what else of a
-record goes with it: of one that is about a person nearly everything, of one that mentions a person what is written.
+record goes with it: of one that is about a person nearly everything, of one that mentions a person what is written. In
+a longer text of somebody else's record (a colleague's ticket, a link) an address or id is recognised as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -87,8 +88,12 @@ PERSONAL_KEYS = frozenset(
     {"comment", "comments", "phone", "address", "ip", "userAgent", "cio_id", "first_name", "last_name", "firstName"}
     | {"lastName", "birthday", "avatar", "username"}
 )
-ADDRESS = re.compile(r"[^\s@\"<>,;:]+@[^\s@\"<>,;:]+\.[^\s@\"<>,;:]+")
-TOKEN = re.compile(r"[^\s\"'<>,;(){}\[\]=]{4,}")
+# within longer texts: addresses, also as links spell them, and what may be an id, first with what ids can hold
+_WORD = r"[^\s@\"<>,;:=/?&#(){}\[\]|.!]"
+ADDRESS = re.compile(rf"[^\s@\"<>,;:=/?&#(){{}}\[\]|]+(?:@|%40)(?:{_WORD}+\.)+{_WORD}+")
+TOKENS = (re.compile(r"[^\s\"'<>,;(){}\[\]=]{4,}"), re.compile(r"[^\s\"'<>,;(){}\[\]=/?&#|:!]{4,}"))
+LONGER = re.compile(r"[\s@=/:%,;|(<]")  # what no id or label has, and every text that holds one beside other words
+EXACT, WITHIN = 1, 2
 
 
 @dataclass(slots=True)
@@ -141,17 +146,10 @@ class Forgotten:
             return rows, 0
         import pyarrow as pa  # noqa: PLC0415 - big, and whoever only asks who was forgotten has no rows
 
-        hit: set[int] = set()
-        named: set[int] = set()  # by the record's own id
         texts = [name for name in rows.column_names if pa.types.is_string(rows.schema.field(name).type)]
-        for name in texts:
-            hit.update(_positions(rows.column(name), self._mentions))
-        for name, kind in REFERENCES.get(table, {}).items():
-            if name in rows.column_names:
-                found = _positions(rows.column(name), partial(self._refers, kind))
-                hit.update(found)
-                named.update(found if name == "id" else ())
-        if not hit:
+        hit, named, written = self._found(table, rows, texts)
+        touched = hit.union(*written.values())
+        if not touched:
             return rows, 0
         for position, name in enumerate(rows.column_names):
             column = rows.schema.field(name)
@@ -163,54 +161,91 @@ class Forgotten:
             for index in hit:
                 goes = goes_always or (goes_of_named and index in named)
                 if goes or name in texts:
-                    values[index] = None if goes else self._scrubbed(values[index])
+                    values[index] = None if goes else self._scrubbed(values[index], is_theirs=True)
+            # of a record that is not theirs goes the text in which they are mentioned, and the rest stays
+            for index in written.get(name, set()) - hit:
+                is_prose = name in MENTIONING.get(table, ())
+                values[index] = None if is_prose else self._scrubbed(values[index], is_theirs=False)
             rows = rows.set_column(position, column, pa.array(values, column.type))
-        return rows, len(hit)
+        return rows, len(touched)
+
+    def _found(
+        self, table: str, rows: pa.Table, texts: Sequence[str]
+    ) -> tuple[set[int], set[int], dict[str, set[int]]]:
+        """Where somebody is: rows that are theirs, those known by the record's own id, and texts of others.
+
+        The last are by the column in which the person is mentioned.
+        """
+        hit: set[int] = set()
+        named: set[int] = set()
+        written: dict[str, set[int]] = {}
+        for name in texts:
+            found = _positions(rows.column(name), self._mentions)
+            hit.update(found.get(EXACT, ()))
+            written[name] = set(found.get(WITHIN, ()))
+        for name, kind in REFERENCES.get(table, {}).items():
+            if name in rows.column_names:
+                exactly = _positions(rows.column(name), partial(self._refers, kind)).get(EXACT, [])
+                hit.update(exactly)
+                named.update(exactly if name == "id" else ())
+        return hit, named, written
 
     def scrub_text(self, text: str) -> str:
         """Free text with the ids and addresses of forgotten people replaced; names cannot be told in it."""
 
         def replaced(found: re.Match[str]) -> str:
-            return self.surrogate_of(found[0]) or found[0]
+            return self.surrogate_of(found[0]) or self.surrogate_of(found[0].rstrip(".")) or found[0]
 
-        return TOKEN.sub(replaced, ADDRESS.sub(replaced, text)) if self.marks else text
+        def written(found: re.Match[str]) -> str:
+            address = found[0].replace("%40", "@")
+            return self.surrogate_of(address) or self.surrogate_of(address.lstrip("'`*_-.")) or found[0]
 
-    def _mentions(self, value: str) -> bool:
-        """Whether a column's value is, or as JSON holds, an id or address of somebody."""
-        if value[:1] in "{[":
-            parsed = _parsed(value)
-            if parsed is not None:
-                return any(self.surrogate_of(text) is not None for text in _strings(parsed))
-        return self.surrogate_of(value) is not None
+        if not self.marks:
+            return text
+        text = ADDRESS.sub(written, text)
+        for token in TOKENS:
+            text = token.sub(replaced, text)
+        return text
 
-    def _refers(self, kind: str, value: Any) -> bool:
-        return self.mark("record", f"{kind}:{value}") in self.marks
+    def _mentions(self, value: str) -> int:
+        """EXACT where a column's value is, or as JSON holds, an id or address of somebody; WITHIN a text; else 0."""
+        parsed = _parsed(value) if value[:1] in "{[" else None
+        texts = [value] if parsed is None else _strings(parsed)
+        if any(self.surrogate_of(text) is not None for text in texts):
+            return EXACT
+        return WITHIN if any(LONGER.search(text) and self.scrub_text(text) != text for text in texts) else 0
 
-    def _scrubbed(self, value: str | None) -> str | None:
-        """A column's value in a record of somebody who was forgotten."""
+    def _refers(self, kind: str, value: Any) -> int:
+        return EXACT if self.mark("record", f"{kind}:{value}") in self.marks else 0
+
+    def _scrubbed(self, value: str | None, *, is_theirs: bool) -> str | None:
+        """A column's value without who was forgotten; of a record that is theirs, without what is personal too."""
         if value is None:
             return None
-        if value[:1] in "{[":
-            parsed = _parsed(value)
-            if parsed is not None:
-                return orjson.dumps(self._walked(parsed)).decode()
-        return self._replaced(value)
+        parsed = _parsed(value) if value[:1] in "{[" else None
+        if parsed is not None:
+            return orjson.dumps(self._walked(parsed, is_theirs=is_theirs)).decode()
+        return self._replaced(value, is_theirs=is_theirs)
 
-    def _replaced(self, value: str) -> str | None:
+    def _replaced(self, value: str, *, is_theirs: bool) -> str | None:
         surrogate = self.surrogate_of(value)
         if surrogate is not None:
             return surrogate
-        return None if self.is_name(value) else value
+        if is_theirs and self.is_name(value):
+            return None
+        return self.scrub_text(value) if LONGER.search(value) else value
 
-    def _walked(self, value: Any) -> Any:
+    def _walked(self, value: Any, *, is_theirs: bool) -> Any:
         if isinstance(value, dict):
             return {
-                key: None if key in PERSONAL_KEYS and not isinstance(item, bool) else self._walked(item)
+                key: None
+                if is_theirs and key in PERSONAL_KEYS and not isinstance(item, bool)
+                else self._walked(item, is_theirs=is_theirs)
                 for key, item in value.items()
             }
         if isinstance(value, list):
-            return [self._walked(item) for item in value]
-        return self._replaced(value) if isinstance(value, str) else value
+            return [self._walked(item, is_theirs=is_theirs) for item in value]
+        return self._replaced(value, is_theirs=is_theirs) if isinstance(value, str) else value
 
 
 def remember(data_dir: Path, erasure_id: str, marks: Callable[[Forgotten], dict[str, str]]) -> Forgotten:
@@ -263,17 +298,24 @@ def _write(data_dir: Path, document: Mapping[str, Any]) -> None:
     fresh.replace(path)
 
 
-def _positions(column: pa.ChunkedArray, wanted: Callable[[Any], bool]) -> list[int]:
-    """Where a column has a value that is wanted; each value is looked at once."""
+def _positions(column: pa.ChunkedArray, grade: Callable[[Any], int]) -> dict[int, list[int]]:
+    """Where a column has values of each grade but 0; each value is looked at once."""
     import pyarrow as pa  # noqa: PLC0415 - see scrub
 
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    codes = {code for code, value in enumerate(encoded.dictionary.to_pylist()) if value is not None and wanted(value)}
-    if not codes:
-        return []
-    return [index for index, code in enumerate(encoded.indices.to_pylist()) if code in codes]
+    grades = {
+        code: found
+        for code, value in enumerate(encoded.dictionary.to_pylist())
+        if value is not None and (found := grade(value))
+    }
+    positions: dict[int, list[int]] = {}
+    if grades:
+        for index, code in enumerate(encoded.indices.to_pylist()):
+            if code in grades:
+                positions.setdefault(grades[code], []).append(index)
+    return positions
 
 
 def _strings(value: Any) -> list[str]:

@@ -23,7 +23,7 @@ from ingest.forgotten import Forgotten
 from lifecycle import run, settings
 from lifecycle.answering import Json, answering, say
 from lifecycle.errors import CannotRunError
-from lifecycle.forget import names, proof, scrub, shred
+from lifecycle.forget import names, proof, scrub, shred, words
 from lifecycle.forget.subject import Subject, UnknownError, find
 from lifecycle.ledger import existing_ledger
 from lifecycle.publication.hyper import FILE_NAME as EXTRACT
@@ -95,7 +95,7 @@ def forget(this: run.Run, person: Subject) -> dict[str, Any]:
     with progress.step("erase from the warehouse"):
         with run.warehouse(places) as connection:
             profiles.let_go(connection)
-            names.keep(connection, places.data_dir, scrub.own_words(known, person))
+            names.keep(connection, places.data_dir, scrub.own_words(known, person.texts))
             receipt["raw_rows"] = scrub.scrub_raw(connection, known, person)
         receipt["readers_cut_off"] = scrub.rewrite(places.warehouse)
     again = _new_run(this)
@@ -176,7 +176,7 @@ def _ledger(places: Places, known: Forgotten, person: Subject, now: datetime) ->
     with existing_ledger(places) as ledger:
         if ledger is None:
             return 0
-        replaced = scrub.own_words(known, person)
+        replaced = scrub.own_words(known, person.texts)
         whole = set(person.customers) if person.scope == "customer" else set()
         return upkeep.forget_matching(
             ledger, now, lambda customer, texts: customer in whole or any(replaced(text) != text for text in texts)
@@ -214,9 +214,10 @@ def _files(places: Places, person: Subject) -> dict[str, int]:
 def _without_lines(path: Path, person: Subject) -> None:
     """A spool holds what is not loaded yet, so only the lines that name the person go; each stands for itself."""
     fresh = path.with_name(path.name + ".new")
+    theirs = words.pattern(person.texts)
     with path.open("rb") as old, fresh.open("wb") as new:
         for line in old:
-            if not any(token.encode() in line.lower() for token in person.tokens):
+            if theirs is None or not theirs.search(line.decode("utf-8", "replace")):
                 new.write(line)
     shutil.copymode(path, fresh)
     shred.shred(path)

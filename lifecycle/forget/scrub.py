@@ -14,10 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from ingest.forgotten import REFERENCES
+from lifecycle.forget import words
 from lifecycle.forget.shred import shred
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ingest.forgotten import Forgotten
@@ -31,7 +32,8 @@ OWN_WORDS = ("raw_ops", "raw_receipts")
 def scrub_raw(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten, subject: Subject) -> dict[str, int]:
     """Take the subject out of every raw table, by the rules that keep it out of the next extract; rows by table."""
     changed: dict[str, int] = {}
-    replaced = own_words(forgotten, subject)
+    replaced = own_words(forgotten, subject.texts)
+    telling = own_words(forgotten, filter(words.is_telling, subject.texts))
     tables: list[tuple[str, str]] = connection.execute(
         "select schema_name, table_name from duckdb_tables() where schema_name like ? escape '\\' order by all", [RAW]
     ).fetchall()
@@ -45,9 +47,12 @@ def scrub_raw(connection: duckdb.DuckDBPyConnection, forgotten: Forgotten, subje
             continue
         clean = rows.drop_columns(["_row"])
         if schema in OWN_WORDS:
-            clean, count = _in_own_words(clean, replaced), rows.num_rows
+            clean, count = _in_own_words(clean, replaced)[0], rows.num_rows
         else:
             clean, count = forgotten.scrub(f"{schema.removesuffix('_staging')}.{table}", clean)
+            # what stands in a text where only whoever knows the word itself can find it
+            clean, more = _in_own_words(clean, telling)
+            count = max(count, more)
         if not count:
             continue
         connection.register("clean_rows", clean)
@@ -112,24 +117,28 @@ def rewrite(path: Path) -> int:
     return cut_off
 
 
-def own_words(forgotten: Forgotten, subject: Subject) -> Callable[[str], str]:
-    """A function that puts surrogates in the place of the subject's ids and addresses, anywhere in a text."""
-    surrogates = {text.lower(): forgotten.surrogate_of(text) or "" for text in subject.texts}
-    longest_first = sorted(surrogates, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE) if longest_first else None
+def own_words(forgotten: Forgotten, texts: Iterable[str]) -> Callable[[str], str]:
+    """A function that puts surrogates in the place of somebody's ids and addresses, as words anywhere in a text."""
+    theirs = words.pattern(texts)
 
     def replace(text: str) -> str:
-        return pattern.sub(lambda found: surrogates[found[0].lower()], text) if pattern else text
+        if theirs is None:
+            return text
+        return theirs.sub(lambda found: forgotten.surrogate_of(words.plain(found[0])) or "", text)
 
     return replace
 
 
-def _in_own_words(rows: pa.Table, replaced: Callable[[str], str]) -> pa.Table:
+def _in_own_words(rows: pa.Table, replaced: Callable[[str], str]) -> tuple[pa.Table, int]:
+    """The rows with every word replaced, and in how many there was one."""
+    touched: set[int] = set()
     for position, column in enumerate(rows.schema):
         if pa.types.is_string(column.type):
-            values = [None if value is None else replaced(value) for value in rows.column(position).to_pylist()]
-            rows = rows.set_column(position, column, pa.array(values, column.type))
-    return rows
+            values = rows.column(position).to_pylist()
+            fresh = [None if value is None else replaced(value) for value in values]
+            touched.update(index for index, value in enumerate(values) if value != fresh[index])
+            rows = rows.set_column(position, column, pa.array(fresh, column.type))
+    return rows, len(touched)
 
 
 def _condition(connection: duckdb.DuckDBPyConnection, schema: str, table: str, subject: Subject) -> str | None:
@@ -145,7 +154,7 @@ def _condition(connection: duckdb.DuckDBPyConnection, schema: str, table: str, s
     conditions = []
     tokens = sorted({text.lower() for text in subject.texts})
     if texts and tokens:
-        # addresses too with a +suffix that was never seen
+        # more than words: which of these rows hold one is decided afterwards
         searched = [_flexible(token) for token in tokens]
         whole = ", ".join(f'cast("{column}" as varchar)' for column in texts)
         conditions.append(f"regexp_matches(lower(concat_ws(chr(10), {whole})), '{_quoted('|'.join(searched))}')")
@@ -160,7 +169,8 @@ def _flexible(token: str) -> str:
     local, at, domain = token.partition("@")
     if not at:
         return re.escape(token)
-    return f"{re.escape(local.partition('+')[0])}([+][^@]*)?@{re.escape(domain)}"
+    # with a +suffix that was never seen, and as links spell it
+    return f"{re.escape(local.partition('+')[0])}([+][^@]*)?(@|%40){re.escape(domain)}"
 
 
 def _quoted(value: object) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ingest.forgotten import SURROGATE
+from lifecycle.forget import words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from ingest.forgotten import Forgotten
 
-# shorter texts would be found by accident in bytes that mean something else
-SHORTEST_TOKEN = 6
 PERSONAL_TYPES = ("email", "user_id", "anonymous_id")
 COMPANY_TYPES = ("account_id", "domain")
 
@@ -94,7 +93,8 @@ class Subject:
     @property
     def tokens(self) -> list[str]:
         """What must not be found in any byte afterwards, in lower case."""
-        return sorted({text.lower() for text in self.texts if len(text) >= SHORTEST_TOKEN})
+        telling = {text.lower() for text in self.texts if words.is_telling(text)}
+        return sorted(telling | {text.replace("@", words.ESCAPED) for text in telling})
 
     def marks(self, forgotten: Forgotten) -> dict[str, str]:
         """The keyed hashes of all of this, and what ids and addresses become."""

@@ -130,6 +130,42 @@ def test_a_record_that_mentions_the_person_keeps_its_facts(forgotten: Forgotten)
     assert json.loads(invoice["lines"])["data"][0]["description"] == "1 x Team"
 
 
+def test_what_others_wrote_about_the_person_goes_and_the_rest_of_their_record_stays(forgotten: Forgotten) -> None:
+    surrogate = forgotten.surrogate_of("ada.byron@firm.example")
+    ticket, namesake = scrubbed(
+        forgotten,
+        "zendesk",
+        "tickets",
+        {"id": 3, "subject": "Access", "description": "For Ada <Ada.Byron@firm.example>, please.", "requester_id": 9},
+        {"id": 4, "subject": "ada.byron@firm.example.org", "description": "nada.byron@firm.example", "requester_id": 9},
+    )
+    assert (ticket["subject"], ticket["description"]) == ("Access", None)
+    assert namesake["subject"] == "ada.byron@firm.example.org", "another address that begins like hers"
+    assert namesake["description"] == "nada.byron@firm.example", "and one that ends like it"
+    (colleague,) = scrubbed(
+        forgotten, "zendesk", "users",
+        {"id": 9, "name": "Bob", "email": "bob@firm.example", "notes": "Assists 'ada.byron+x@firm.example'."},
+    )  # fmt: skip
+    assert (colleague["name"], colleague["email"]) == ("Bob", "bob@firm.example")
+    assert colleague["notes"] == f"Assists '{surrogate}'."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/share?to=ada.byron%40firm.example&by=usr_ada1815",
+        "mailto:ADA.Byron@firm.example",
+        "usr_ada1815 invited bob@firm.example (usr_ada1815).",
+        "Ask ada.byron@firm.example!",
+    ],
+)
+def test_an_id_or_address_is_recognised_within_a_text(forgotten: Forgotten, text: str) -> None:
+    said = forgotten.scrub_text(text).lower()
+    assert "ada1815" not in said
+    assert "byron" not in said
+    assert ("bob@firm.example" in said) == ("bob@firm.example" in text)
+
+
 def test_a_companys_record_stays_named_when_only_somebody_of_it_was_forgotten(forgotten: Forgotten) -> None:
     fm = [{"typeId": "EMAIL", "value": "ada.byron@firm.example"}]
     (row,) = scrubbed(forgotten, "bitrix24", "companies", {"id": 3, "title": "Firm Ltd", "fm": fm})
