@@ -54,7 +54,8 @@ th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); v
 tbody th { white-space: nowrap; } td:nth-child(2) { width: 48%; } td:last-child { white-space: nowrap; }
 .personal { font-weight: 600; } [hidden] { display: none; }
 @media (max-width: 50rem) {
-  body { padding: 0 1rem; } nav { columns: 1; } thead { display: none; }
+  body { padding: 0 1rem; } nav { columns: 1; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   td:nth-child(n), tbody th { width: auto; white-space: normal; }
   tr:not([hidden]), td, tbody th { display: block; padding: 0; border: 0; }
   tbody tr { padding: .6rem 0 !important; border-bottom: 1px solid var(--line) !important; }
@@ -68,6 +69,14 @@ tbody th { white-space: nowrap; } td:nth-child(2) { width: 48%; } td:last-child 
 }
 """
 _FILTER = """
+// laid out as cards, rows and cells would be neither to a screen reader
+const roles = {
+  table: "table", "thead, tbody": "rowgroup", tr: "row",
+  "thead th": "columnheader", "tbody th": "rowheader", td: "cell",
+};
+for (const [selector, role] of Object.entries(roles)) {
+  for (const each of document.querySelectorAll(selector)) each.setAttribute("role", role);
+}
 const box = document.querySelector("input"), count = document.querySelector("output");
 function show() {
   const wanted = box.value.trim().toLowerCase();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.job import Job
-from dashboard import pages, standing
+from dashboard import drawing, pages, standing
 from dashboard.published import opened
 from lifecycle import cli
 
@@ -41,6 +42,30 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 OF_THE_RUN = ("publish_log", "source_refresh", "gate_results", "metric_definitions", "lifecycle_machine")
+WIDTHS = (1440, 768, 390)  # CSS pixels: a desk, a tablet, a phone
+FRAMED = {**{name: f"{name}.html" for name in NAMES}, "catalogue": "../published/catalogue.html"}
+GRIDS = {"customers-retention", "revenue-retention", "actions", "flows"}  # of more columns than a phone can hold
+# what a frame shows once its own script has run, and of each width which pictures and what else is wider than it
+MEASURE = """
+    const say = (id, text) => {
+      document.body.append(Object.assign(document.createElement("pre"), { id, textContent: text }));
+    };
+    addEventListener("load", () => {
+      for (const name of %s) {
+        const frame = document.getElementById(`${name}-frame`);
+        const page = frame.contentDocument;
+        say(name, page.documentElement.outerHTML);
+        const fits = {};
+        for (const width of %s) {
+          Object.assign(frame.style, { width: `${width}px`, height: "900px", border: 0 });
+          const root = page.documentElement;
+          const cut = [...page.querySelectorAll("figure")].filter((each) => each.scrollWidth > each.clientWidth + 1);
+          fits[width] = { over: root.scrollWidth - root.clientWidth, cut: cut.map((each) => each.parentElement.id) };
+        }
+        say(`${name}-fits`, JSON.stringify(fits));
+      }
+    });
+"""
 BEFORE = "20200101T060000Z-0"
 HOSTILE = "</td><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">&"
 
@@ -150,9 +175,47 @@ def _publish_before(pointer: Path) -> None:
         published.execute("update marts.customer_lifecycle set definition_version = 'an older one'")
 
 
+@dataclass
+class Framed(HTMLParser):
+    """What the page of `frames` says of each page in it: its source once its script has run, and how it fits."""
+
+    said: dict[str, str] = field(default_factory=lambda: defaultdict(str))
+    _within: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._within = dict(attrs).get("id") or "" if tag == "pre" else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._within:
+            self.said[self._within] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within = "" if tag == "pre" else self._within
+
+
 @pytest.fixture(scope="module")
-def shown(job: Job) -> dict[str, Shown]:
-    return {name: _read(job.data_dir / "reports" / f"{name}.html") for name in NAMES}
+def framed(job: Job) -> tuple[dict[str, str], str]:
+    """Every page in a frame of one page, so that one browser shows them all, in every width; and its console."""
+    frames = "".join(f'<iframe id="{name}-frame" src="{path}"></iframe>' for name, path in FRAMED.items())
+    path = job.data_dir / "reports" / "frames.html"
+    path.write_text(f"<!doctype html>{frames}<script>{MEASURE % (list(FRAMED), list(WIDTHS))}</script>")
+    done = _browser(path, "--allow-file-access-from-files")
+    path.unlink()
+    found = Framed()
+    found.feed(done.stdout)
+    return found.said, done.stderr
+
+
+@pytest.fixture(scope="module")
+def shown(framed: tuple[dict[str, str], str]) -> dict[str, Shown]:
+    said, console = framed
+    pages = {name: Shown(console=console) for name in NAMES}
+    for name, page in pages.items():
+        page.feed(said[name])
+    return pages
 
 
 def _figures(marts: str) -> str:
@@ -370,7 +433,32 @@ def test_a_page_needs_nothing_but_itself(job: Job, shown: dict[str, Shown]) -> N
         assert "CONSOLE" not in shown[name].console
 
 
-def test_names_from_outside_are_text_and_nothing_else(job: Job, tmp_path: Path) -> None:
+def test_no_page_is_wider_than_its_window_nor_a_picture_than_its_column(
+    framed: tuple[dict[str, str], str], shown: dict[str, Shown]
+) -> None:
+    """Only a grid of many columns scrolls, on a phone or a tablet, and within its own frame."""
+    assert shown["executive"].numbers
+    for name in FRAMED:
+        fits = json.loads(framed[0][f"{name}-fits"])
+        assert {width: found["over"] for width, found in fits.items()} == {str(width): 0 for width in WIDTHS}, name
+        assert fits["1440"]["cut"] == [], name
+        assert set(fits["768"]["cut"] + fits["390"]["cut"]) <= GRIDS, name
+
+
+def test_the_catalogue_is_a_table_to_a_screen_reader_when_it_is_laid_out_as_cards(
+    framed: tuple[dict[str, str], str],
+) -> None:
+    catalogue = framed[0]["catalogue"]
+    for tag, role in (("table", "table"), ("tr", "row"), ("td", "cell"), ("tbody", "rowgroup")):
+        found = re.findall(rf"<{tag}[ >][^>]*", catalogue)
+        assert len(found) > 20
+        assert all(f'role="{role}"' in each for each in found)
+
+
+def test_names_from_outside_are_text_and_nothing_else(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing, "drawn", lambda *_: "")  # no picture has a name from outside in it
     version = tmp_path / "versions" / "20260101T000000Z-0"
     version.mkdir(parents=True)
     shutil.copy(job.data_dir / "published" / "lifecycle.duckdb", version)
