@@ -11,11 +11,15 @@ class NotSentError(Exception):
 
 
 class OutcomeUnknownError(Exception):
-    """The request may have arrived: the answer was lost, late, unreadable, or a server error."""
+    """The request may have arrived: the answer was lost, late, unreadable, or a server error.
 
-    def __init__(self, message: str, status_code: int | None = None) -> None:
+    `retry_after` is for how long the vendor asked to be left alone, in seconds, if it did.
+    """
+
+    def __init__(self, message: str, status_code: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status_code = status_code
+        self.retry_after = retry_after
 
 
 class LimitedError(Exception):

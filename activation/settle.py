@@ -144,14 +144,18 @@ class Judge:
         if isinstance(error, LimitedError):
             self._tally.limited += 1
             self._limits += 1
-            rest = self._budget.retry.wait(self._limits, error.retry_after, self._rng)
-            outcome = Outcome.waiting(str(error), error.status_code, error.retry_after)
+            asked_for = error.retry_after or None  # to come back at once, said again and again, is no answer
+            rest = self._budget.retry.wait(self._limits, asked_for, self._rng)
+            outcome = Outcome.waiting(str(error), error.status_code, asked_for)
             return outcome, _paused(pace, wall + rest, f"It asked to be left alone for {rest:.0f} s: {error}")
         if isinstance(error, StoppedError):
             self._tally.stopped = str(error)
             return Outcome.waiting(str(error), error.status_code), pace
         if isinstance(error, OutcomeUnknownError):
-            outcome = Outcome.unknown(str(error), error.status_code)
+            asked_for = error.retry_after or None
+            outcome = Outcome.unknown(str(error), error.status_code)._replace(retry_after=asked_for)
+            if asked_for is not None:
+                pace = _paused(pace, wall + asked_for, f"It asked to be left alone for {asked_for:.0f} s: {error}")
         else:
             outcome = Outcome.waiting(str(error))
         breaker, failures = self._budget.breaker, pace.failures + 1

@@ -142,7 +142,7 @@ class Transport:
             NotSentError: no connection came about.
             OutcomeUnknownError: no usable answer: time-out, reset, 408, 5xx, a body that breaks off.
             LimitedError: 429.
-            StoppedError: 401, 403, a redirect, a host in a private network, a 404 that is not the vendor's.
+            StoppedError: 401, 402, 403, 407, a redirect, a host in a private network, a 404 that is not the vendor's.
             BatchRejectedError: the path or a header holds what cannot stand there; nothing was sent.
         """
         length = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -230,14 +230,15 @@ class Transport:
             return reply
         if status == 429:
             raise LimitedError(self.redact(f"Too many requests. {_words(reply)}"), status, reply.retry_after)
-        if status in {401, 403}:
+        if status in {401, 402, 403, 407}:  # and what is not paid for, and a proxy that lets nobody through
             raise StoppedError(self.redact(f"It refused our credentials or rights. {_words(reply)}"), status)
         if status < 400:
             raise StoppedError("It redirected us elsewhere, which we do not follow with customers' data.", status)
         if status in {404, 405} and not isinstance(reply.data, dict):  # a vendor's own no is a JSON object
             raise StoppedError(self.redact(f"Its address leads to something else. {status} {_words(reply)}"), status)
         if status == 408 or status >= 500:
-            raise OutcomeUnknownError(self.redact(f"Server error {status}. {_words(reply)}"), status)
+            said = self.redact(f"Server error {status}. {_words(reply)}")
+            raise OutcomeUnknownError(said, status, reply.retry_after)
         return reply
 
 

@@ -33,6 +33,7 @@ RATE_LIMIT, RUN_TIME_LIMIT = "QUERY_LIMIT_EXCEEDED", "OPERATION_TIME_LIMIT"
 NOT_FOUND = "NOT_FOUND"
 FAULTS = frozenset({"INTERNAL_SERVER_ERROR", "ERROR_UNEXPECTED_ANSWER"})  # of the portal; the command may be done
 STOP_ERRORS = frozenset({"OVERLOAD_LIMIT", "PORTAL_DELETED"})  # a person has to act; 401 and 403 stop in any case
+NOT_OURS = frozenset({"ACCESS_DENIED", "ERROR_METHOD_NOT_FOUND"})  # of a whole request: no payload is to blame
 RATE_SECONDS = 2.0  # the vendor sends no Retry-After; its bucket drains two requests a second
 RUN_TIME_SECONDS = 60.0  # a minute of run time comes back at a time
 
@@ -110,7 +111,7 @@ class Bitrix24(Basics):
             reply = self._transport.post("/batch", orjson.dumps({"halt": 0, "cmd": commands}))
         except OutcomeUnknownError as error:
             if error.status_code == 503 and RATE_LIMIT in str(error):
-                raise LimitedError(str(error), 503, RATE_SECONDS) from None
+                raise LimitedError(str(error), 503, error.retry_after or RATE_SECONDS) from None
             if any(code in str(error) for code in STOP_ERRORS):
                 raise StoppedError(str(error), error.status_code) from None
             raise
@@ -123,7 +124,10 @@ class Bitrix24(Basics):
 
     def _result(self, reply: Reply) -> Mapping[str, Any]:
         if reply.status_code >= 400:
-            raise BatchRejectedError(words(reply, self._transport.redact), reply.status_code)
+            said = words(reply, self._transport.redact)
+            if any(code in said for code in NOT_OURS):
+                raise StoppedError(said, reply.status_code)
+            raise BatchRejectedError(said, reply.status_code)
         result = reply.data.get("result") if isinstance(reply.data, dict) else None
         if not isinstance(result, dict):
             raise OutcomeUnknownError("The answer holds no result.", reply.status_code)
@@ -131,7 +135,8 @@ class Bitrix24(Basics):
 
     def _learned(self, times: Mapping[str, Any], errors: Mapping[str, Any]) -> float:
         """Take over what the answer says about run time; the seconds to rest until there is some again."""
-        told = [each for each in times.values() if isinstance(each, dict) and "operating" in each]
+        known = [each for each in times.values() if isinstance(each, dict)]
+        told = [each for each in known if _number(each.get("operating")) is not None]
         is_refused = any(RUN_TIME_LIMIT in str(error) for error in errors.values())
         if told:
             self._used = max(float(each["operating"]) for each in told)
@@ -139,7 +144,7 @@ class Bitrix24(Basics):
             self._granted = min(self._granted, max(self._used, 1.0))
         if not told:
             return RUN_TIME_SECONDS if is_refused else 0.0
-        cost = max(0.001, *(float(each.get("processing", 0.0)) for each in told))
+        cost = max(0.001, *(_number(each.get("processing")) or 0.0 for each in told))
         left = int((self._granted - self._used) / cost)
         self.quota = Quota(self._granted, 600.0, cost)
         self.batch_size = max(min(LARGEST_BATCH, int(REQUEST_SECONDS / cost), left), 1)
@@ -173,6 +178,13 @@ class Bitrix24(Basics):
         if ignored:
             return Outcome.rejected(f"The portal does not know the field(s) {', '.join(ignored)}.", 200)
         return Outcome.acknowledged(str(item.get("id")), 200, "", rest)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _code(error: Any) -> str:

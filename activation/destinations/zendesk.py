@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from activation.actions import Action, Outcome, written
 from activation.destinations import Basics
-from activation.errors import LimitedError, OutcomeUnknownError
+from activation.errors import OutcomeUnknownError
 from activation.pacing import Rate
 from activation.transport import Reply, Transport, words
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PRIORITIES = frozenset({"urgent", "high", "normal", "low"})
 PASSED_THROUGH = ("priority", "tags", "type", "group_id", "custom_fields")
-CONFLICT_SECONDS = 1.0
 KEY_IS_TAKEN = "IdempotentRequestError"  # another body came with this key in the last two hours
 LEAST_LIMIT, LARGEST_LIMIT = 10, 2500  # requests a minute that Zendesk's plans grant
 
@@ -86,9 +85,7 @@ class Zendesk(Basics):
             said = "It was there already." if hit else ""
             return Outcome.acknowledged(str(ticket["id"]), status, said, self._learned(reply.headers))
         said = words(reply, self._transport.redact)
-        if status == 409:
-            raise LimitedError(said, status, CONFLICT_SECONDS)
-        if KEY_IS_TAKEN in said:  # so there was a first one: what became of it, its external id says
+        if status == 409 or KEY_IS_TAKEN in said:  # so there was a first one: what became of it, its external id says
             return Outcome.unknown(said, status)
         return Outcome.rejected(said, status)
 

@@ -243,6 +243,10 @@ def test_bitrix24_says_the_fate_of_each_command_inside_200(vendor: Recorder) -> 
     outcomes = Bitrix24(f"{vendor.url}/rest/1/secret").send(sent)
     assert states(outcomes) == [State.ACKNOWLEDGED, State.REJECTED, State.WAITING]
     assert outcomes[2].retry_after == pytest.approx(2324 - 1724.9)
+    # what is no figure teaches nothing, and costs nobody the answer
+    odd = {"operating": None, "processing": "soon"}
+    vendor.answer(200, {"result": {"result": {"a0": {"item": item}}, "result_time": {"a0": odd}}})
+    assert states(Bitrix24(f"{vendor.url}/rest/1/secret").send(sent[:1])) == [State.ACKNOWLEDGED]
     # PHP writes an empty map as a list
     vendor.answer(200, {"result": {"result": [], "result_error": [], "result_time": []}, "time": TIME})
     assert states(Bitrix24(f"{vendor.url}/rest/1/secret").send(sent)) == [State.UNKNOWN] * 3
@@ -252,6 +256,9 @@ def test_bitrix24_says_the_fate_of_each_command_inside_200(vendor: Recorder) -> 
         (429, "OPERATION_TIME_LIMIT", LimitedError),
         (401, "expired_token", StoppedError),
         (403, "insufficient_scope", StoppedError),
+        (402, "PAYMENT_REQUIRED", StoppedError),
+        (400, "ACCESS_DENIED", StoppedError),
+        (404, "ERROR_METHOD_NOT_FOUND", StoppedError),
         (400, "ERROR_BATCH_LENGTH_EXCEEDED", BatchRejectedError),
         (500, "INTERNAL_SERVER_ERROR", OutcomeUnknownError),
     ):
@@ -303,6 +310,12 @@ def test_zendesk_answers_a_ticket_and_refusals_with_details(vendor: Recorder) ->
     assert (refused.state, refused.reason) == (State.REJECTED, said)
     vendor.answer(400, {"error": "IdempotentRequestError", "description": "Request parameters don't match the key"})
     assert send().state is State.UNKNOWN  # there is a ticket under this key already, or was one
+    vendor.answer(409, {"error": "Conflict", "description": "A request with this key is at work"})
+    assert send().state is State.UNKNOWN
+    vendor.answer(503, {"error": "busy"}, Retry_After="120")
+    with pytest.raises(OutcomeUnknownError) as busy:
+        send()
+    assert busy.value.retry_after == 120
     vendor.answer(429, "Number of allowed API requests per minute exceeded", Retry_After="93")
     with pytest.raises(LimitedError) as limited:
         send()

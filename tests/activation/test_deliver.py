@@ -126,10 +126,17 @@ def test_what_may_pass_is_tried_again_after_a_jittered_wait(
     assert all(entry.attempt_count == 3 for entry in ledger.snapshot().values())
 
 
-def test_retry_after_is_waited_for_in_full(send: Any, actions: Any, time: Any) -> None:
-    destination = Scripted(failing_first(1, LimitedError("Busy.", 429, 120.0)))
+@pytest.mark.parametrize("busy", [LimitedError("Busy.", 429, 120.0), OutcomeUnknownError("Busy.", 503, 120.0)])
+def test_retry_after_is_waited_for_in_full(send: Any, actions: Any, time: Any, busy: Exception) -> None:
+    destination = Scripted(failing_first(1, busy))
     assert send(destination, actions(1)).acknowledged == 1
     assert 120 <= sum(time.pauses) <= 121
+
+
+def test_to_come_back_at_once_said_again_and_again_is_waited_for_longer_each_time(send: Any, actions: Any) -> None:
+    destination = Scripted(failing_first(10_000, LimitedError("Busy.", 429, 0.0)))
+    assert send(destination, actions(1), seconds=600).waiting == 1
+    assert len(destination.sent) < 60
 
 
 def test_what_is_due_after_the_budget_waits_in_the_ledger_for_the_next_run(
