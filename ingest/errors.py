@@ -31,5 +31,9 @@ class ImplausibleAnswerError(SourceError):
     """An answer came, but believing it would damage what is already loaded: far too short, or against the total."""
 
 
+class UntypedFileError(SourceError):
+    """A columnar file as a whole cannot be given the types of its table; the rest of the source can."""
+
+
 class LoadError(SourceError):
     """The warehouse does not hold what was sent to it."""

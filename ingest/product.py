@@ -23,8 +23,10 @@ from dlt.sources import DltResource
 
 from ingest import buckets, contracts, guards
 from ingest.buckets import BucketFile
+from ingest.errors import UntypedFileError
 from ingest.extraction import Extraction
 from ingest.typed import TypedTable
+from ingest.values import column_name
 
 EVENTS = contracts.load("product")["events"]
 FILE_GLOB = "received_date=*/*.parquet"
@@ -69,7 +71,8 @@ def product(extraction: Extraction, bucket_url: str) -> DltResource:
 def _read_day(extraction: Extraction, day: dt.date, files: list[BucketFile], *, is_loaded: bool) -> pa.Table | None:
     """All rows of one day; None when a file of a day that is loaded already cannot be read: the day stays as it is.
 
-    A file that cannot be read counts as one record, quarantined. It is looked at again by every run until it can.
+    A file that cannot be read, or whose rows cannot be typed, counts as one record, quarantined. It is looked at again
+    by every run until it can.
     """
     table = extraction.table("events")
     read, unreadable = [], False
@@ -80,7 +83,12 @@ def _read_day(extraction: Extraction, day: dt.date, files: list[BucketFile], *, 
             unreadable = True
             table.reject_new(file.path, file.path, f"The file is no readable Parquet: {_first_line(failure)}.", "")
             continue
-        read.append(_typed(table, rows, day, file.path))
+        try:
+            read.append(_typed(table, rows, day, file.path))
+        except UntypedFileError as failure:
+            unreadable = True
+            reason = f"The rows of the file cannot be loaded: {_first_line(failure)}."
+            table.reject_new(file.path, file.path, reason, "")
     if unreadable and is_loaded:
         table.withdraw(sum(rows.num_rows for rows in read))
         return None
@@ -89,8 +97,7 @@ def _read_day(extraction: Extraction, day: dt.date, files: list[BucketFile], *, 
 
 def _typed(table: TypedTable, rows: pa.Table, day: dt.date, path: str) -> pa.Table:
     """The rows of one file with the day of their folder: the folder decides which rows a load replaces."""
-    if "received_date" in rows.column_names:
-        rows = rows.drop_columns(["received_date"])
+    rows = rows.drop_columns([name for name in rows.column_names if column_name(name) == "received_date"])
     days = pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows)
     return table.take_arrow(rows.append_column(pa.field("received_date", pa.date32(), nullable=False), days), path)
 

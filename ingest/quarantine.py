@@ -75,4 +75,8 @@ def as_json_text(value: Any) -> str:
         return orjson.dumps(value, default=str).decode()
     except TypeError:
         # lone surrogates and integers beyond 64 bits
+        pass
+    try:
         return json.dumps(value, default=str)
+    except RecursionError:
+        return '"nested too deeply to be kept"'

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from ingest.arrow import ARROW_TYPES, arrow_schema
 from ingest.contracts import DUCKDB_TYPES, TableContract
+from ingest.errors import UntypedFileError
 from ingest.forgotten import Forgotten
 from ingest.quarantine import Quarantine
 from ingest.values import BIGINT_LIMIT, CONVERTERS, WrongTypeError, column_name, to_added_text
@@ -94,9 +95,12 @@ class TypedTable:
             if position >= len(row):
                 row.extend([None] * (position + 1 - len(row)))
             try:
-                row[position] = convert(value)
+                typed = convert(value)
             except WrongTypeError as wrong:
                 raise WrongTypeError(f"{field_name} {wrong}.") from None
+            if row[position] is not None and row[position] != typed:
+                raise WrongTypeError(f"{field_name} is there twice, in two spellings.")
+            row[position] = typed
         return row
 
     def add(self, records: Iterable[Any], location: str) -> None:
@@ -228,25 +232,36 @@ class TypedTable:
 
         A column that already has the contract's type passes as it is. Any other is cast value by value; a row that
         holds a value which does not survive the cast is quarantined. Columns the contract does not know follow as text.
-        """
-        return self._without_forgotten(self._taken(table, location))
 
-    def _taken(self, table: pa.Table, location: str) -> pa.Table:
+        Raises:
+            UntypedFileError: if that cannot be said row by row; then none of it is counted or set aside.
+        """
+        aside: list[tuple[str, Any]] = []
+        try:
+            taken = self._without_forgotten(self._taken(table, aside))
+        except (pa.ArrowException, duckdb.Error, UnicodeDecodeError) as failure:
+            raise UntypedFileError((str(failure).splitlines() or [type(failure).__name__])[0]) from None
         self.extracted += table.num_rows
+        for reason, payload in aside:
+            self.reject(location, None, reason, payload)
+        return taken
+
+    def _taken(self, table: pa.Table, aside: list[tuple[str, Any]]) -> pa.Table:
+        """The rows that can be typed; those that cannot are added to `aside` with the reason."""
+        table = _unicode(_named(table), aside)
         if table.schema.remove_metadata().equals(self._schema):
             return table.replace_schema_metadata(None)
-        table = self._with_utc_times(table, location)
+        table = self._with_utc_times(table, aside)
         if not self._needs_cast(table):
             return self._aligned(table)
         with duckdb.connect(config={"threads": 1}) as connection:
             connection.register("received", table)
             good, bad = self._cast_queries(table)
             reasons, payloads = (column.to_pylist() for column in connection.sql(bad).to_arrow_table().columns)
-            for reason, payload in zip(reasons, payloads, strict=True):
-                self.reject(location, None, reason, payload)
+            aside.extend(zip(reasons, payloads, strict=True))
             return self._aligned(connection.sql(good).to_arrow_table())
 
-    def _with_utc_times(self, table: pa.Table, location: str) -> pa.Table:
+    def _with_utc_times(self, table: pa.Table, aside: list[tuple[str, Any]]) -> pa.Table:
         """The table with its times in UTC microseconds, whatever unit and zone the file gave them.
 
         Rows whose time is too far away for that are set aside here: DuckDB breaks on them.
@@ -259,8 +274,9 @@ class TypedTable:
             limit = (BIGINT_LIMIT - 1) // scale
             ticks = times.cast(pa.int64())
             fits = pc.fill_null(pc.and_(pc.less_equal(ticks, limit), pc.greater_equal(ticks, -limit)), True)
-            for row in table.filter(pc.invert(fits)).drop_columns([item.name]).to_pylist():
-                self.reject(location, None, f"{item.name} is a time beyond what a timestamp can hold.", row)
+            reason = f"{item.name} is a time beyond what a timestamp can hold."
+            beyond = table.filter(pc.invert(fits)).drop_columns([item.name])
+            aside.extend((reason, row) for row in beyond.to_pylist())
             table = table.set_column(position, item.name, times).filter(fits)
             times = table.column(position).cast(pa.timestamp("us"), safe=item.type.unit != "ns")
             table = table.set_column(position, item.name, times)
@@ -305,3 +321,61 @@ class TypedTable:
         good = f"select {', '.join(selected)} from received where ({failure}) is null"
         bad = f"select {failure} as reason, to_json(received)::varchar as payload from received"
         return good, f"{bad} where ({failure}) is not null"
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """The table with its columns under the names that the warehouse gives them.
+
+    Raises:
+        UntypedFileError: if two of them get the same one.
+    """
+    names = [column_name(name) for name in table.column_names]
+    if len(set(names)) < len(names):
+        name = next(name for position, name in enumerate(names) if name in names[:position])
+        spelt = [given for given in table.column_names if column_name(given) == name]
+        raise UntypedFileError(f"its columns {' and '.join(map(repr, spelt))} are both {name}")
+    return table if names == table.column_names else table.rename_columns(names)
+
+
+def _unicode(table: pa.Table, aside: list[tuple[str, Any]]) -> pa.Table:
+    """The rows whose texts are what a text has to be; a file's writer may have put any bytes there."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        pass
+    else:
+        return table
+    for name in [item.name for item in table.schema if _is_text(item.type)]:
+        sound = pa.array([_is_utf8_bytes(value) for value in _bytes(table.column(name))], pa.bool_())
+        aside.extend((f"{name} is not valid UTF-8.", row) for row in _shown(table.filter(pc.invert(sound))))
+        table = table.filter(sound)
+    table.validate(full=True)
+    return table
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _bytes(column: pa.ChunkedArray) -> list[bytes | None]:
+    found: list[bytes | None] = column.cast(pa.large_binary()).to_pylist()
+    return found
+
+
+def _shown(table: pa.Table) -> list[dict[str, Any]]:
+    """Rows as a person may read them, with bytes that are no text as escapes."""
+    columns = [
+        [value and value.decode("utf-8", "backslashreplace") for value in _bytes(column)]
+        if _is_text(column.type)
+        else column.to_pylist()
+        for column in table.columns
+    ]
+    return [dict(zip(table.column_names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _is_utf8_bytes(value: bytes | None) -> bool:
+    try:
+        (value or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True

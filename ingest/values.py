@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ingest.quarantine import as_json_text
+import orjson
 
 BIGINT_LIMIT = 2**63
 
@@ -23,6 +25,21 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return f"{value!r:.60}"
+
+
+def _to_json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # nested beyond 254 levels, whole numbers beyond 64 bits, or what is no Unicode
+        pass
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        text.encode()
+    except RecursionError:
+        raise WrongTypeError("is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise WrongTypeError("holds a text that is not valid Unicode") from None
+    return text
 
 
 def _to_text(value: Any) -> str:
@@ -51,14 +68,12 @@ def _to_bigint(value: Any) -> int | None:
 
 def _to_double(value: Any) -> float | None:
     number: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-    elif isinstance(value, str):
-        if not value:
-            return None
+    if value == "":
+        return None
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             number = None
     if number is None or not math.isfinite(number):
         raise WrongTypeError(f"is {_shown(value)}, not a number")
@@ -109,16 +124,23 @@ CONVERTERS: Mapping[str, Callable[[Any], Any]] = {
     "bool": _to_bool,
     "timestamp": _to_timestamp,
     "date": _to_date,
-    "json": as_json_text,
+    "json": _to_json,
 }
 
 
 def to_added_text(value: Any) -> str:
     """A field the contract does not know: text as it is, everything else as JSON text, so its type can never drift."""
-    return value if isinstance(value, str) else as_json_text(value)
+    return value if isinstance(value, str) else _to_json(value)
 
 
 def column_name(field_name: str) -> str:
-    """The column of a vendor's field: `ufCrmAccountId` becomes `uf_crm_account_id`."""
+    """The column of a vendor's field: `ufCrmAccountId` becomes `uf_crm_account_id`.
+
+    A name without a Latin letter or digit in it becomes one of its own that stays the same.
+    """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", field_name)
-    return re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z]+", "_", words)).strip("_").lower()
+    name = re.sub(r"_+", "_", re.sub(r"[^0-9A-Za-z]+", "_", words)).strip("_").lower()
+    if name:
+        return name
+    spelt = field_name.encode("utf-8", "backslashreplace")
+    return f"field_{hashlib.md5(spelt, usedforsecurity=False).hexdigest()[:8]}"

@@ -173,3 +173,50 @@ def test_a_bucket_that_is_not_there_covers_nothing(ingest: Ingest, bucket: Path)
     result = ingest("product")
     assert not result.ok
     assert "does not exist" in str(result.error)
+
+
+def put(bucket: Path, day: dt.date, rows: pa.Table) -> None:
+    folder = bucket / f"received_date={day}"
+    folder.mkdir()
+    pq.write_table(rows, folder / "part-0.parquet")
+
+
+def test_a_text_that_is_no_utf8_costs_its_row_and_not_the_load(load: Ingest, bucket: Path) -> None:
+    names = pa.array([b"good", b"\xff\xfe", None, b"more"]).view(pa.string())
+    put(bucket, DAY, pa.table({"message_id": ["m1", "m2", "m3", "m4"], "event": names}))
+    result = load("product")
+    assert conserved(result)
+    assert (result.rows_loaded, result.rows_quarantined) == (3, 1)
+    assert load.quarantined("product") == [("events", "", "event is not valid UTF-8.")]
+    assert load.rows("select message_id from raw_product.events order by all") == ["m1", "m3", "m4"]
+    (payload,) = load.rows("select payload from raw_ops.quarantine")
+    assert '"message_id":"m2","event":"\\\\xff\\\\xfe"' in payload
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "reason"),
+    [
+        ("messageId", pa.array(["a", "b"]), "are both message_id"),
+        ("ratio", pa.array([1, 2], pa.decimal256(60, 2)), "Unsupported"),
+        ("marks", pa.array([[("a", 1), ("a", 2)], []], pa.map_(pa.string(), pa.int64())), "duplicate key"),
+    ],
+)
+def test_a_file_that_cannot_be_typed_is_set_aside_and_the_other_days_are_loaded(
+    ingest: Ingest, bucket: Path, column: str, values: pa.Array, reason: str
+) -> None:
+    silos.write_events(bucket, YESTERDAY, silos.event_rows(YESTERDAY, 3))
+    put(bucket, DAY, pa.table({"message_id": ["m1", "m2"], column: values}))
+    result = ingest("product")
+    assert result.ok
+    assert conserved(result)
+    assert (result.rows_loaded, result.rows_quarantined) == (3, 1)
+    ((_, key, said),) = ingest.quarantined("product")
+    assert key == f"received_date={DAY}/part-0.parquet"
+    assert said.startswith("The rows of the file cannot be loaded: ")
+    assert reason in said
+
+
+def test_columns_are_known_in_any_spelling(ingest: Ingest, bucket: Path) -> None:
+    put(bucket, DAY, pa.table({"messageId": ["m1"], "Event": ["x"], "receivedDate": ["?"], "имя": ["y"]}))
+    assert ingest("product").ok
+    assert ingest.rows("select message_id, event, received_date from raw_product.events") == [("m1", "x", DAY)]

@@ -33,6 +33,11 @@ CONTRACT = TableContract(
 )
 
 
+DEEP: list[Any] = []
+for _ in range(5_000):
+    DEEP = [DEEP]
+
+
 def table(keep: str = "first") -> tuple[TypedTable, Quarantine]:
     quarantine = Quarantine("test")
     return TypedTable(CONTRACT, quarantine, keep=keep), quarantine
@@ -82,6 +87,11 @@ def test_values_arrive_as_what_their_column_says() -> None:
         ("name", False, "name is False, not a text."),
         ("amount", "1,50", "amount is '1,50', not a number."),
         ("amount", float("nan"), "amount is nan, not a number."),
+        ("amount", 10**400, f"amount is 1{'0' * 59}, not a number."),
+        ("extra", {"a": ["b\ud800"]}, "extra holds a text that is not valid Unicode."),
+        ("extra", DEEP, "extra is nested too deeply."),
+        ("newField", ["b\udcff"], "newField holds a text that is not valid Unicode."),
+        ("Name", "another", "Name is there twice, in two spellings."),
         ("active", "yes", "active is 'yes', neither true nor false."),
         ("updated_at", "yesterday", "updated_at is 'yesterday', not an ISO 8601 time."),
         (
@@ -95,7 +105,7 @@ def test_values_arrive_as_what_their_column_says() -> None:
 )
 def test_a_value_of_another_type_sets_its_record_aside_and_says_which(field: str, value: Any, reason: str) -> None:
     things, quarantine = table()
-    things.add([{"id": 1, field: value}, {"id": 2}], "page 1")
+    things.add([{"id": 1, **({"name": "one"} if field == "Name" else {}), field: value}, {"id": 2}], "page 1")
     assert reasons(quarantine) == [reason]
     assert things.drain().column("id").to_pylist() == [2]
     assert (things.extracted, things.loaded, things.quarantined) == (2, 1, 1)
@@ -158,6 +168,7 @@ def test_a_feed_without_a_column_that_tells_versions_apart_is_refused() -> None:
         ("created_at", "created_at"),
         ("HTTPStatus", "http_status"),
         ("id", "id"),
+        ("\u0438\u043c\u044f", "field_f08ca02a"),
     ],
 )
 def test_column_names_are_snake_case(field: str, column: str) -> None:
