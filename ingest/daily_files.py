@@ -1,8 +1,8 @@
 """CSV files in a folder per day, read a changed day at a time: how several sources are kept.
 
 UTF-8 with a header line. Set aside, line by line: bytes that are no UTF-8, too few or too many fields, values of the
-wrong type, a day that is not the folder's. Whole files: a header without the columns needed. A file with the content of
-another one is a repeat and counts as deduplicated.
+wrong type, a day that is not the folder's, a value without a column. Whole files: a header without the columns needed,
+or with one twice. A file with the content of another one is a repeat and counts as deduplicated.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from ingest import buckets
 from ingest.buckets import BucketFile
 from ingest.extraction import Extraction
 from ingest.typed import TypedTable
+from ingest.values import column_name
 
 # columns of ours that say where a row stood; everything else in the contract must be in the header or the folder's name
 PROVENANCE = ("file_name", "line_number")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class UnreadableLineError(ValueError):
+    """A line cannot be read; the text is the whole reason."""
 
 
 def rows(
@@ -70,25 +75,28 @@ def rows(
 
 def _read_file(table: TypedTable, needed: list[str], day_column: str, file: BucketFile, content: bytes) -> None:
     lines = content.removeprefix(BYTE_ORDER_MARK).splitlines()
-    header = _fields(lines[0]) if lines else None
-    missing = [name for name in needed if name not in (header or [])]
-    if header is None or missing:
-        reason = f"The header has no column {missing[0]}." if missing else "The file has no readable header."
-        table.reject_new(file.path, file.path, reason, content.decode("utf-8", "backslashreplace"))
+    try:
+        header = _header(lines[0] if lines else b"", needed)
+    except UnreadableLineError as wrong:
+        table.reject_new(file.path, file.path, str(wrong), content.decode("utf-8", "backslashreplace"))
         return
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         location = f"{file.path}:{number}"
         shown = line.decode("utf-8", "backslashreplace")
-        values = _fields(line)
-        if values is None:
-            table.reject_new(location, location, "The line is not valid UTF-8.", shown)
-        elif len(values) != len(header):
+        try:
+            values = _fields(line)
+        except UnreadableLineError as wrong:
+            table.reject_new(location, location, str(wrong), shown)
+            continue
+        if len(values) != len(header):
             reason = f"The line has {len(values)} fields where the header has {len(header)}."
             table.reject_new(location, location, reason, shown)
+        elif any(value.strip() and not name.strip() for name, value in zip(header, values, strict=True)):
+            table.reject_new(location, location, "The line has a value in a column without a name.", shown)
         else:
-            record = dict(zip(header, (value.strip() or None for value in values), strict=True))
+            record = {name: value.strip() or None for name, value in zip(header, values, strict=True) if name.strip()}
             day = record.setdefault(day_column, file.day.isoformat())
             if day != file.day.isoformat():
                 reason = f"{day_column} is {day!r}, in the folder of {file.day}."
@@ -97,10 +105,32 @@ def _read_file(table: TypedTable, needed: list[str], day_column: str, file: Buck
                 table.add([{**record, "file_name": file.path, "line_number": number}], location)
 
 
-def _fields(line: bytes) -> list[str] | None:
-    """The fields of one CSV line, None when it is not UTF-8. No field of these formats spans lines."""
+def _header(line: bytes, needed: list[str]) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        UnreadableLineError: if it cannot be read, lacks a column that is needed, or names one twice.
+    """
+    header = _fields(line)
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise UnreadableLineError(f"The header has no column {missing[0]}.")
+    columns = [column_name(name) for name in header if name.strip()]
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise UnreadableLineError(f"The header names the column {twice} twice.")
+    return header
+
+
+def _fields(line: bytes) -> list[str]:
+    """The fields of one CSV line. No field of these formats spans lines.
+
+    Raises:
+        UnreadableLineError: if it is no UTF-8, or no CSV.
+    """
     try:
-        text = line.decode("utf-8")
+        return next(csv.reader([line.decode("utf-8")]), [])
     except UnicodeDecodeError:
-        return None
-    return next(csv.reader([text]), [])
+        raise UnreadableLineError("The line is not valid UTF-8.") from None
+    except csv.Error as failure:
+        raise UnreadableLineError(f"The line is no CSV: {failure}.") from None

@@ -103,3 +103,27 @@ def test_a_byte_order_mark_and_added_columns_do_no_harm(ingest: Ingest, bucket: 
 def test_spend_reaches_to_the_end_of_its_newest_day(ingest: Ingest, bucket: Path) -> None:
     silos.write_spend(bucket, DAY, [silos.spend_line(DAY)])
     assert ingest("spend").data_through_at == dt.datetime.combine(silos.NOW.date(), dt.time.min)
+
+
+def test_a_line_that_is_no_csv_and_one_with_more_than_its_header_names_are_set_aside(
+    ingest: Ingest, bucket: Path
+) -> None:
+    good = silos.spend_line(DAY)
+    path = silos.write_spend(bucket, DAY, [f"{good},", f"{good},7", f"{good.replace('brand', 'x' * 200_000)},"])
+    path.write_bytes(path.read_bytes().replace(b",clicks", b",clicks,").replace(b"\n", b"\r\n"))
+    result = ingest("spend")
+    assert result.ok
+    assert conserved(result)
+    assert result.rows_loaded == 1
+    assert [reason for _, _, reason in ingest.quarantined("spend")] == [
+        "The line has a value in a column without a name.",
+        "The line is no CSV: field larger than field limit (131072).",
+    ]
+
+
+def test_a_header_that_names_a_column_twice_says_nothing_of_either(ingest: Ingest, bucket: Path) -> None:
+    path = silos.write_spend(bucket, DAY, [f"{silos.spend_line(DAY)},9.00"])
+    path.write_bytes(path.read_bytes().replace(b",clicks", b",clicks,Amount"))
+    result = ingest("spend")
+    assert (result.ok, result.rows_loaded) == (True, 0)
+    assert [reason for _, _, reason in ingest.quarantined("spend")] == ["The header names the column amount twice."]
