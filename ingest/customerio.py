@@ -166,6 +166,8 @@ def _segment_id(session: VendorSession) -> int:
     """
     segments = session.fetch("/v1/segments").get("segments")
     for segment in segments if isinstance(segments, list) else []:
+        if not isinstance(segment, dict):
+            continue
         if str(segment.get("name", "")).strip().lower() == UNSUBSCRIBED and isinstance(segment.get("id"), int):
             return int(segment["id"])
     raise SourceError(

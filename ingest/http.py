@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import random
 import threading
 import time
@@ -137,15 +138,31 @@ class Pace:
 
 
 def parsed_json(content: bytes) -> Any:
-    """The JSON value of a body. Characters that UTF-8 cannot carry pass, so that only their record is set aside.
+    """The JSON value of a body. What is no reason to refuse more than its record passes, for the columns to judge.
+
+    That is bytes and escapes that are no Unicode, as lone surrogates, and NaN, Infinity and numbers that are beyond any
+    column, as the text that stood there.
 
     Raises:
-        ValueError: if the body is no JSON.
+        ValueError: if the body is no JSON, or nested so deeply that it cannot be read.
     """
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
-        return json.loads(content)
+        text = content.decode(json.detect_encoding(content), "surrogateescape")
+    try:
+        return json.loads(text, parse_constant=str, parse_float=_finite, parse_int=_of_64_bits)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _finite(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
+
+
+def _of_64_bits(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 20 else digits  # a sign and nineteen are the longest that fit
 
 
 class VendorSession(requests.Session):
@@ -263,6 +280,8 @@ class VendorSession(requests.Session):
             body = None
             if response.status_code < 300:
                 return Retry("sends an answer that is no JSON"), (response, None)
+        # clients that build on requests parse as we do, and not once more
+        vars(response)["json"] = lambda **_: body
         return self._judge(response, body), (response, body)
 
     def _hold(self, path: str) -> None:

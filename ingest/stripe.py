@@ -164,7 +164,7 @@ def _catalogue(extraction: Extraction, session: VendorSession) -> Iterator[DltRe
 
 def _with_tiers(session: VendorSession, price: Any) -> Any:
     """A tiered price with its tiers, which the vendor shows on request only; any other price as it came."""
-    if not isinstance(price, dict) or price.get("billing_scheme") != "tiered" or price.get("tiers"):
+    if _id(price) is None or price.get("billing_scheme") != "tiered" or price.get("tiers"):
         return price
     return session.fetch(f"/v1/prices/{price['id']}", params={"expand[]": ["tiers"]})
 
@@ -207,7 +207,7 @@ class Reading:
     def new_events(self) -> list[Record]:
         """Events that no earlier load has seen."""
         seen = set() if self.is_full else set(self.extraction.known.get("recent_events", []))
-        return [event for event in self.all_events() if not isinstance(event, dict) or event.get("id") not in seen]
+        return [event for event in self.all_events() if _id(event) is None or _id(event) not in seen]
 
     def changed_objects(self, name: str) -> Iterator[Page]:
         """The newest version of each object of a table that a new event names."""
@@ -261,6 +261,8 @@ class Reading:
         part = record.get(inner)
         if not isinstance(part, dict) or not part.get("has_more") or not isinstance(part.get("data"), list):
             return record
+        if _id(record) is None:  # nothing to ask by; the record is set aside for it
+            return record
         data: list[Any] = []
         after: str | None = None
         page: Any = part
@@ -277,12 +279,18 @@ class Reading:
         """Cursor and the ids of the events within the lag behind it, for the next load to know them again."""
         events = [event for event in self.all_events() if isinstance(event, dict)]
         cursor = guards.advanced_cursor(self.cursor, (_created(event) for event in events), self.extraction.as_of_unix)
-        recent = [event["id"] for event in events if "id" in event and _created(event) >= cursor - LAG]
+        recent = [event["id"] for event in events if _id(event) is not None and _created(event) >= cursor - LAG]
         return {"cursor": cursor, "recent_events": recent}
 
     def report(self, name: str) -> None:
         """Say how far a table has come."""
         self.extraction.say(f"{name}: {self.extraction.table(name).extracted:,} objects")
+
+
+def _id(record: Any) -> str | None:
+    """A record's id, if it has one that can be one."""
+    found = record.get("id") if isinstance(record, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
 def _created(event: Any) -> float:

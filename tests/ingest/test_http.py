@@ -230,6 +230,14 @@ def test_characters_that_utf8_cannot_carry_do_not_spoil_the_page(server: Scripte
     assert session(server.url, FakeTime()).fetch("/list")["data"][1] == "fine"
 
 
+def test_numbers_and_bytes_that_are_no_json_spoil_no_more_than_their_record(server: Scripted) -> None:
+    server.answers = [
+        (200, {}, b"\xef\xbb\xbf[NaN, -Infinity, 1e999, " + b"9" * 5_000 + b', "\xff", -9223372036854775808]')
+    ]
+    found = session(server.url, FakeTime()).fetch("/list")
+    assert found == ["NaN", "-Infinity", "1e999", "9" * 5_000, "\udcff", -(2**63)]
+
+
 def test_pace_never_lets_more_through_than_the_window_allows() -> None:
     time = FakeTime()
     pace = Pace(10, 60.0, time.clock, time.sleep)

@@ -262,6 +262,24 @@ def test_records_of_the_wrong_shape_are_set_aside_and_counted(ingest: Ingest, st
     assert counts == [(6, 5, 1, 0)]
 
 
+def test_records_that_cannot_be_asked_for_by_id_are_set_aside_for_it(ingest: Ingest, store: Store) -> None:
+    odd = silos.stripe_event(90, NOW_UNIX - DAY, "customer.updated", silos.customer(1, NOW_UNIX - DAY))
+    store.put("stripe.events", "evt_odd", {**odd, "id": {"a": 1}}, NOW_UNIX - DAY, NOW_UNIX - DAY)
+    price = {"object": "price", "product": "prod_1", "billing_scheme": "tiered", "currency": "usd", "created": 1}
+    store.put("stripe.prices", "price_odd", price, 1.0, 1.0)
+    cut = {**silos.invoice(60, NOW_UNIX - DAY), "lines": {"object": "list", "data": [{"id": "il_1"}], "has_more": True}}
+    cut.pop("id")
+    store.put("stripe.invoices", "in_odd", cut, NOW_UNIX - DAY, NOW_UNIX - DAY)
+    wanted = [
+        ("events", "", "id is an object, not a text."),
+        *((name, "", "id is missing.") for name in ("invoices", "prices")),
+    ]
+    for _ in range(2):
+        result = ingest("stripe")
+        assert (result.error, conserved(result)) == (None, True)
+        assert ingest.quarantined("stripe") == wanted
+
+
 def test_a_wrong_key_names_its_setting(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__STRIPE__API_KEY", "rk_wrong_key")
     result = ingest("stripe")
