@@ -200,9 +200,10 @@ def activate(
         activation.sync.PlanChangedError: if the plan is another one. Nothing was sent then.
         CannotRunError: if the ledger lost deliveries. Nothing was sent then either.
     """
-    time = RunTime(as_of)
     ledger = open_ledger(places)
     try:
+        # several syncs may stand on one version: what one writes must not look older than what was read back since
+        time = RunTime(max(as_of, ledger.latest() or as_of))
         delivered.require(places, ledger)
         with destinations(time) as served:
             healed = ledger.heal(time.now())

@@ -193,7 +193,13 @@ def test_only_and_limit_bound_what_is_sent(vendors: RunningSandbox, publish: Any
     publish()
     assert "1 left for another time" in call("sync", "--only", "zendesk", "--limit", "3")
     assert things(tmp_path) == {"customerio": 0, "bitrix24": 0, "make": 0, "zendesk": 3}
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as connection:
+        (read_up_to,) = connection.execute("select max(updated_at) from deliveries").fetchone()
     call("sync", "--only", "zendesk", "--only", "make")
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as connection:
+        # receipts are read from the newest on that was read before: what a later sync writes must not look older
+        later = "select count(*) from deliveries where state = 'acknowledged' and updated_at > ?"
+        assert connection.execute(later, [read_up_to]).fetchone() == (5,)
     assert things(tmp_path) == {"customerio": 0, "bitrix24": 0, "make": 4, "zendesk": 4}
 
 
