@@ -84,7 +84,8 @@ class Compared:
         # what is to be sent, or to be looked at: `place` is the table's, `said` what `sync.said` says of it as new
         connection.execute(
             "create table changed"
-            " (place usmallint, line bigint, kind integer, is_fresh boolean, action_key uhugeint, said ubigint)"
+            " (place usmallint, line bigint, kind integer, is_fresh boolean, was_delivered boolean,"
+            " action_key uhugeint, said ubigint)"
         )
         # what there is at all; a line's kind is what it is counted by
         connection.execute(
@@ -117,7 +118,7 @@ class Compared:
         )
         (number,) = self._connection.execute(
             f"insert into changed select {place}, line, kind, delivered.action_key is null and may_be_fresh,"
-            " looked_at.action_key, md5_number_lower(action_id || 'new' || digest)"
+            " delivered.action_key is not null, looked_at.action_key, md5_number_lower(action_id || 'new' || digest)"
             " from delivered right join looked_at on looked_at.action_key = delivered.action_key"
             " where delivered.action_key is null or (not is_once and digest_key <> md5_number(digest))"
         ).fetchone() or (0,)
@@ -199,6 +200,15 @@ class Compared:
             [list(action_ids)],
         )
 
+    def were_delivered(self, action_ids: Collection[str]) -> set[str]:
+        """Those of these, which are to be looked at, that were delivered with another payload."""
+        found = self._connection.execute(
+            "select action_id from (select unnest(?) as action_id)"
+            " where md5_number(action_id) in (select action_key from changed where was_delivered)",
+            [list(action_ids)],
+        ).fetchall()
+        return {each for (each,) in found}
+
     def counts(self) -> list[tuple[str, str, int, int]]:
         """Destination, action, how many of it are fresh, and the sum of what `sync.said` says of each of them."""
         if self._counts is None:
@@ -226,7 +236,7 @@ class Compared:
         """Of what planning needed; the memory belongs to those who send now."""
         if not self._is_read_only:
             self.counts()
-            for column in ("action_key", "said"):
+            for column in ("was_delivered", "action_key", "said"):
                 self._connection.execute(f"alter table changed drop column {column}")
             self._connection.execute(f"set memory_limit = '{WHILE_SENDING}'")
             self._is_read_only = True

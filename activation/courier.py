@@ -19,6 +19,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from activation.actions import OPEN_STATES, State
+from activation.batches import Mark
 from activation.lanes import Lanes, Request
 from activation.settle import Judge, Settled, taken
 from activation.step import LEASE_SECONDS, Claimed, Pace, Step
@@ -247,11 +248,11 @@ class Courier:
             numbers = step.begin_whole([request.items for request in whole], self._time.now(), wall)
             for request, number in zip(whole, numbers, strict=True):
                 request.batch = number
-            self._supply.hears(set(), self._supply.since._replace(batch=numbers[-1]))
+            self._supply.began(Mark(batch=numbers[-1]))
         new = [item for request in sends if not request.batch for item in request.items if not item.seq]
         if new:
             begun = step.begin(new, self._time.now(), wall)
-            self._supply.hears(set(), self._supply.since._replace(single=begun[-1].seq))
+            self._supply.began(Mark(single=begun[-1].seq))
             left = iter(begun)
             for request in sends:
                 if not request.batch:

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from activation.actions import OPEN_STATES, State
-from activation.prepared import any_of, as_text
-from activation.tables import singles
+from activation.prepared import Prepared, any_of, as_text
+from activation.tables import listed, one_of, singles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +36,12 @@ RENEWED = (
 OWN = ("seq", *COLUMNS[:9], "payload", "payload_hash")
 _LAST = sa.select(sa.func.max(singles.c.seq))
 _DRAWN = f"select nextval(pg_get_serial_sequence('{singles.name}', 'seq')) from generate_series(1, %s)"
+_KNOWN = Prepared(sa.select(singles.c.action_id).where(one_of(singles.c.action_id, "ids")))
+
+
+def known_singly(connection: sa.Connection, action_ids: Sequence[str]) -> set[str]:
+    """Those of these that have rows of their own."""
+    return {action_id for (action_id,) in _KNOWN.rows(connection, {"ids": listed(action_ids)})}
 
 
 def rows_of(

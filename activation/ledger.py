@@ -25,7 +25,7 @@ import sqlalchemy as sa
 from activation import batches
 from activation.actions import Action, Outcome, State
 from activation.batches import Mark
-from activation.enqueue import Enqueueing, rows_of
+from activation.enqueue import Enqueueing, known_singly, rows_of
 from activation.plan import Entry
 from activation.step import DIED_IN_FLIGHT, Result, Step
 from activation.tables import (
@@ -129,9 +129,8 @@ class Ledger:
 
     def known(self, action_ids: Sequence[str]) -> set[str]:
         """Those of these that the ledger keeps singly."""
-        query = sa.select(singles.c.action_id).where(one_of(singles.c.action_id, "ids"))
         with self.reading() as connection:
-            return set(connection.execute(query, {"ids": listed(action_ids)}).scalars())
+            return known_singly(connection, action_ids)
 
     def unresolved(self) -> dict[str, Entry]:
         """What was sent and may have arrived."""
@@ -229,7 +228,9 @@ class Ledger:
         for chunk in _chunks(actions, CHUNK):
             with self.transaction() as connection:
                 if is_changed:
-                    batches.take_apart(connection, batches.holding(connection, [each.action_id for each in chunk]))
+                    singly = known_singly(connection, [each.action_id for each in chunk])
+                    in_requests = [each.action_id for each in chunk if each.action_id not in singly]
+                    batches.take_apart(connection, batches.holding(connection, in_requests))
                 begun = requests.c.batch_id > since.batch if since is not None else IS_OUT
                 gone = batches.ids(connection, begun)
                 rows = rows_of(

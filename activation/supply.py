@@ -43,6 +43,10 @@ class Supply:
         self._heard |= action_ids
         self.since = now
 
+    def began(self, until: Mark) -> None:
+        """What the ledger has up to here came from this supply, which need not hear of it; numbers never go back."""
+        self.since = Mark(*map(max, self.since, until))
+
     def take(self, number: int) -> list[Action]:
         """Of the next ones, at most so many, those that nobody has begun; the others are left out for good."""
         taken = self._take(number)

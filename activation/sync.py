@@ -270,7 +270,7 @@ def _planned(
     abandoned = ledger.unresolved()
     # at last what was sent, has an unknown outcome and is not desired any more: whether it arrived must be known
     for chunk in chain(compared.others(), [[]]):
-        known = _known(chunk, ledger, batched, policies) if chunk else abandoned
+        known = _known(chunk, compared, ledger, batched, policies) if chunk else abandoned
         for wanted in chunk:
             abandoned.pop(wanted.action_id, None)
         deliveries = plan(chunk, known, policies, as_of)
@@ -280,7 +280,11 @@ def _planned(
 
 
 def _known(
-    chunk: Collection[Action], ledger: Ledger, batched: Mapping[str, Entry], policies: Mapping[str, Policy]
+    chunk: Collection[Action],
+    compared: Compared,
+    ledger: Ledger,
+    batched: Mapping[str, Entry],
+    policies: Mapping[str, Policy],
 ) -> dict[str, Entry]:
     """What the ledger knows about these."""
     known = ledger.entries([action.action_id for action in chunk])
@@ -288,7 +292,8 @@ def _known(
     # what is set again and again goes out singly; unless its destination used to report once what happened
     set_again = {name for name, policy in policies.items() if policy.resends_changes}
     unheard = [each.action_id for each in chunk if each.destination in set_again and each.action_id not in known]
-    return {**known, **ledger.batched_ever(unheard)} if unheard else known
+    in_requests = compared.were_delivered(unheard) if unheard else unheard
+    return {**known, **ledger.batched_ever(in_requests)} if in_requests else known
 
 
 def _is_back(delivery: Delivery, known: Mapping[str, Entry]) -> bool:

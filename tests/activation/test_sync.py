@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 
+from activation import batches
 from activation.actions import Action, Outcome, State
 from activation.deliver import Budget, Checks, work
 from activation.desired import DesiredError, Published, Recheck, read_desired
@@ -23,7 +24,7 @@ from activation.sync import Guards, PlanChangedError, look_ahead, prepare
 from activation.workers import own_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
 AS_OF = datetime.fromisoformat("2026-11-01T06:00:00")
@@ -148,6 +149,29 @@ def test_what_is_reported_once_is_not_reported_again(site: Site, sync: Any) -> N
     site.publish("v2", {1: {"n": 2}, 2: {"n": 2}})
     outlook, _ = sync(desk, REPORTS)
     assert (len(desk.sent), verdicts(outlook)) == (2, {"new": 1, "unchanged": 1})
+
+
+def test_requests_are_searched_only_for_what_went_out_in_one_and_has_changed_since(
+    site: Site, sync: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[list[str]] = []
+    holding = batches.holding
+
+    def search(connection: Any, action_ids: Collection[str]) -> list[int]:
+        searched.append(sorted(action_ids))
+        return holding(connection, action_ids)
+
+    monkeypatch.setattr(batches, "holding", search)
+    desk = Desk()
+    site.publish("v1", {number: {"n": number} for number in (1, 2, 3)})
+    sync(desk, REPORTS)
+    monkeypatch.setattr(Desk, "order_key", lambda _self, action: action.customer_id)  # so each is looked at by itself
+    for version, new in (("v2", 4), ("v3", 5)):
+        site.publish(version, {1: {"n": new}, 2: {"n": 2}, 3: {"n": 3}, new: {"n": new * 10}})
+        sync(desk, SETS)
+    assert desk.sent == ['{"n":1}', '{"n":2}', '{"n":3}', '{"n":4}', '{"n":40}', '{"n":5}', '{"n":50}']
+    # by the plan, and when it was taken apart; from then on it stands on its own
+    assert [ids for ids in searched if ids] == [["a0001"], ["a0001"]]
 
 
 def test_looking_ahead_changes_nothing_and_says_what_sync_will_do(site: Site, sync: Any, ledger: Ledger) -> None:
