@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from activation.actions import Action
 from activation.errors import DesiredError
-from activation.turns import CHUNK, Turns
+from activation.turns import CHUNK, Turns, of_any_kind, of_plain_kinds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import duckdb
 
@@ -30,6 +30,8 @@ COLUMNS = (
     "priority", "payload",
 )  # fmt: skip
 TIMES = ("occurred_at", "expires_at")
+# of what can be read by the column without a look at each value; the other columns are texts
+PLAIN = {"occurred_at": ("TIMESTAMP",), "expires_at": ("TIMESTAMP",), "priority": ("INTEGER", "BIGINT")}
 DIGEST = "md5(payload)"  # tells a changed text from the same one; nobody gains by making two texts look alike
 # what can be sent is a JSON object; nothing else may be desired
 IS_OBJECT = "coalesce(try(json_type(payload)) = 'OBJECT', false)"
@@ -38,9 +40,10 @@ PARSED = 2_000_000  # bytes of payloads that it may have in hand, for parsed the
 AT_ONCE = 50_000  # lines that are compared together
 GROUPED_AT_ONCE = 250_000
 WHILE_SENDING = "32MB"
+EVER = "between timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'"  # times that Python has too
 FRESH = (
     "coalesce(list_contains($welcome, destination), false) and (expires_at is null or expires_at > $as_of)"
-    " and isfinite(occurred_at) and coalesce(isfinite(expires_at), true)"
+    f" and occurred_at {EVER} and coalesce(expires_at {EVER}, true)"
 )
 KIND = ("destination", "action", "priority")
 
@@ -98,7 +101,7 @@ class Compared:
             )
         given = {"welcome": list(welcome), "as_of": as_of, "once": list(reported_once)}
         for place, name in enumerate(self._names):
-            fresh = FRESH if _has_plain_times(connection, name) else "$welcome is null and $as_of is null"
+            fresh = FRESH if _is_plain(connection, name) else "$welcome is null and $as_of is null"
             for first in range(0, self._lines[place], AT_ONCE):
                 self._compare(place, first, fresh, given)
         connection.execute("drop table delivered")
@@ -152,21 +155,17 @@ class Compared:
         ).fetchall()
         return Counter({(destination, action): int(number) for destination, action, number in found})
 
-    def _turns(self, columns: Iterable[str], chosen: str, given: Mapping[str, Any]) -> Turns:
+    def _turns(self, chosen: str, given: Mapping[str, Any], fetch: Callable[..., Any]) -> Turns:
+        columns = ", ".join([*COLUMNS, DIGEST])
         # a cursor of its own: it may be read in another thread than others
-        return Turns(self._connection.cursor(), self._one_reads, self._desired, ", ".join(columns), chosen, given)
+        return Turns(self._connection.cursor(), self._one_reads, self._desired, columns, chosen, given, fetch)
 
     def others(self) -> Iterator[list[Action]]:
         """What has changed, or has to be looked at for another reason, the most urgent first, in chunks."""
-        return map(_actions, self._turns([*COLUMNS, DIGEST], "not is_fresh", {}).rows())
+        return map(_actions, map(_naive, self._turns("not is_fresh", {}, of_any_kind).chunks()))
 
     def fresh_ids(self) -> Iterator[list[str]]:
-        """The ids of what is fresh, in chunks.
-
-        Raises:
-            DesiredError: if one is there twice.
-        """
-        self._look_for_twins()
+        """The ids of what is fresh, in chunks."""
         for place, desired in enumerate(self._desired):
             for first in range(0, self._lines[place], CHUNK):
                 last = first + CHUNK - 1
@@ -177,8 +176,12 @@ class Compared:
                 if ids:
                     yield [each for (each,) in ids]
 
-    def _look_for_twins(self) -> None:
-        """See that no fresh action's id is there twice."""
+    def look_for_twins(self) -> None:
+        """See that no fresh action's id is there twice.
+
+        Raises:
+            DesiredError: if one is.
+        """
         parts = 1 + self._number("count(*) from changed") // GROUPED_AT_ONCE
         for part in range(parts):
             twin = self._connection.execute(
@@ -192,8 +195,10 @@ class Compared:
                 ).fetchone() or ("",)
                 raise DesiredError(f"Action {found} is desired twice; action ids are unique over all act_ models.")
 
-    def are_known(self, action_ids: Sequence[str]) -> None:
-        """The ledger knows these all the same: they are not fresh, but to be looked at."""
+    def are_known(self, action_ids: Collection[str]) -> None:
+        """The ledger knows these all the same: those of them that were fresh are not, but are to be looked at."""
+        if not action_ids:
+            return
         self._counts = None
         self._connection.execute(
             "update changed set is_fresh = false where is_fresh and action_key in (select md5_number(unnest(?)))",
@@ -226,11 +231,10 @@ class Compared:
         Raises:
             DesiredError: if the file cannot be read any more.
         """
-        times = [f"strftime({each}, '%Y-%m-%d %H:%M:%S.%f')" if each in TIMES else each for each in COLUMNS]
         here = "is_fresh and destination = $here and not list_contains($blocked, action)"
         given = {"here": destination, "blocked": list(blocked)}
         self._let_go()
-        return map(_plain_actions, self._turns([*times, DIGEST], here, given).rows())
+        return map(_actions, self._turns(here, given, of_plain_kinds).chunks())
 
     def _let_go(self) -> None:
         """Of what planning needed; the memory belongs to those who send now."""
@@ -259,39 +263,39 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _has_plain_times(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether its times are naive ones, so that as text they are what the ledger holds."""
-    kinds = connection.execute(
-        "select data_type from duckdb_columns() where database_name = 'published' and schema_name = 'activation'"
-        " and table_name = ? and list_contains(?, column_name)",
-        [table, list(TIMES)],
+def _is_plain(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether its columns are what `of_plain_kinds` reads."""
+    found = connection.execute(
+        "select column_name, data_type from duckdb_columns() where database_name = 'published'"
+        " and schema_name = 'activation' and table_name = ?",
+        [table],
     ).fetchall()
-    return kinds == [("TIMESTAMP",)] * len(TIMES)
+    kinds = dict(found)
+    return all(kinds.get(name) in PLAIN.get(name, ("VARCHAR",)) for name in COLUMNS)
 
 
-def _plain_actions(rows: list[tuple[Any, ...]]) -> list[Action]:
-    """Rows of COLUMNS, their times as text, and a digest."""
-    values: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    for place in (6, 7):  # times, of which many are the same
-        read = {text: text and datetime.fromisoformat(text) for text in set(values[place])}
-        values[place] = [read[text] for text in values[place]]
+def _actions(columns: list[Sequence[Any]]) -> list[Action]:
+    """Of COLUMNS and a digest."""
     # as tuples, for there are many: by its constructor each would take ten times as long
-    return list(map(partial(tuple.__new__, Action), zip(*values, strict=True)))
+    return list(map(partial(tuple.__new__, Action), zip(*columns[: len(Action._fields)], strict=True)))
 
 
-def _actions(rows: list[tuple[Any, ...]]) -> list[Action]:
-    """Rows of COLUMNS and a digest."""
-    for place in (6, 7):  # occurred_at, expires_at
-        # the engine gives a column one type, so the first that is there speaks for the others
-        first = next((row[place] for row in rows if row[place] is not None), None)
-        if first is not None and (not isinstance(first, datetime) or first.tzinfo is not None):
-            rows = [(*row[:place], _naive(row[place]), *row[place + 1 :]) for row in rows]
-    return list(map(Action._make, rows))
+def _naive(columns: list[Sequence[Any]]) -> list[Sequence[Any]]:
+    """These with naive times in UTC, whatever kind of times they are.
+
+    Raises:
+        DesiredError: if they are none.
+    """
+    for place in map(COLUMNS.index, TIMES):
+        kinds = {(type(value), getattr(value, "tzinfo", None)) for value in columns[place] if value is not None}
+        if kinds - {(datetime, None)}:
+            columns[place] = list(map(_in_utc, columns[place]))
+    return columns
 
 
-def _naive(value: object) -> datetime | None:
+def _in_utc(value: object) -> datetime | None:
     if value is None:
         return None
-    if not isinstance(value, datetime):
-        raise DesiredError(f"A time in an act_ table is a {type(value).__name__}, not a timestamp.")
-    return value.astimezone(UTC).replace(tzinfo=None)
+    if not isinstance(value, datetime):  # the engine gives as text what Python's times cannot hold
+        raise DesiredError(f"A time in an act_ table is {value}, which is no timestamp of the years 1 to 9999.")
+    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)

@@ -132,6 +132,12 @@ class Ledger:
         with self.reading() as connection:
             return known_singly(connection, action_ids)
 
+    def single_ids(self) -> Iterator[Collection[str]]:
+        """All that it keeps singly, some thousand at a time."""
+        with self.reading() as connection:
+            found = connection.execute(sa.select(singles.c.action_id), execution_options={"stream_results": True})
+            yield from found.scalars().partitions(CHUNK)
+
     def unresolved(self) -> dict[str, Entry]:
         """What was sent and may have arrived."""
         with self.reading() as connection:

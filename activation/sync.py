@@ -258,9 +258,12 @@ def _planned(
 ) -> Iterator[tuple[list[Delivery], Mapping[str, Entry]]]:
     """Count everything that is desired; of what is not fresh, the deliveries and what the ledger knows of them."""
     batched = ledger.batched(outlook.since)  # by others, while this plan is made; most often nothing
-    for ids in compared.fresh_ids():
-        if known_ones := ledger.known(ids) | batched.keys() & set(ids):
-            compared.are_known(sorted(known_ones))
+    compared.look_for_twins()
+    compared.are_known(batched)
+    # whichever is less is looked through: what the ledger keeps singly, or what is fresh
+    is_little_kept = outlook.since.single <= sum(number for *_, number, _ in compared.counts())
+    for ids in ledger.single_ids() if is_little_kept else map(ledger.known, compared.fresh_ids()):
+        compared.are_known(ids)
     for destination, action, number, digest in compared.counts():
         outlook.add_fresh(destination, action, number, digest)
     for (destination, action), number in compared.unchanged().items():

@@ -139,7 +139,34 @@ def test_an_id_that_is_there_twice_is_named_also_across_tables(tmp_path: Path) -
         site.compared([], (), DESKS, AS_OF) as found,
         pytest.raises(ValueError, match=f"{row(2)['action_id']} is desired"),
     ):
-        list(found.fresh_ids())
+        found.look_for_twins()
+
+
+def test_times_are_read_to_the_microsecond_and_what_no_time_of_ours_is_is_refused(tmp_path: Path) -> None:
+    earliest, last = datetime.fromisoformat("0001-01-01T00:00:00"), datetime.fromisoformat("9999-12-31T23:59:59.999999")
+    occurred = [AS_OF + timedelta(microseconds=1), earliest, AS_OF]
+    expires = [None, last, AS_OF + timedelta(days=1)]
+    site = publish(
+        tmp_path,
+        first=[
+            row(number, destination="desk", occurred_at=at, expires_at=until)
+            for number, (at, until) in enumerate(zip(occurred, expires, strict=True))
+        ],
+    )
+    with site.compared([], (), DESKS, AS_OF) as found:
+        read = {(each.occurred_at, each.expires_at) for chunk in found.fresh("desk") for each in chunk}
+    assert read == set(zip(occurred, expires, strict=True))
+
+    with duckdb.connect(str(site.path)) as connection:
+        connection.execute("update activation.act_first set expires_at = 'infinity' where expires_at is null")
+    with site.compared([], (), DESKS, AS_OF) as found:
+        ((endless,),) = found.others()
+    assert (endless.occurred_at, endless.expires_at) == (occurred[0], last)
+
+    with duckdb.connect(str(site.path)) as connection:
+        connection.execute("update activation.act_first set occurred_at = timestamp '12026-11-01' where priority > 0")
+    with site.compared([], (), DESKS, AS_OF) as found, pytest.raises(DesiredError, match=r"12026-11-01 .* 1 to 9999"):
+        list(found.others())
 
 
 @pytest.mark.parametrize("payload", ["no json", "[1]", '"text"', "null", "", None])

@@ -289,13 +289,19 @@ def test_only_those_on_the_allow_list_get_anything(site: Site, sync: Any) -> Non
     assert verdicts(outlook) == {"blocked": 4, "new": 1}
 
 
-def test_a_limit_bounds_the_deliveries_and_the_rest_comes_next(site: Site, sync: Any) -> None:
-    site.publish("v1", {number: {"n": number} for number in range(25)})
+@pytest.mark.parametrize("wanted", [range(25), range(5), range(22, 25)], ids=["all", "few", "the last"])
+def test_a_limit_bounds_the_deliveries_and_the_rest_comes_next(
+    site: Site, sync: Any, ledger: Ledger, wanted: range
+) -> None:
+    rows = {number: {"n": number} for number in range(25)}
+    site.publish("v1", rows)
     desk = Desk()
     sync(desk, limit=7)
-    assert len(desk.sent) == 7
+    first = len(desk.sent)
+    site.publish("v2", {number: rows[number] for number in wanted})  # more than what waits, or less
     sync(desk)
-    assert len(desk.sent) == len(set(desk.sent)) == 25
+    assert (first, ledger.size()) == (7, 25)  # each is known once
+    assert len(desk.sent) == len(set(desk.sent)) == 7 + len([number for number in wanted if number >= 7])
 
 
 def test_what_a_newer_version_no_longer_wants_is_not_sent_even_if_it_was_planned(
