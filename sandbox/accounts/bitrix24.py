@@ -185,11 +185,14 @@ def order_by(order: Any) -> str:
 
 
 def integer_of(value: Any, name: str) -> int:
-    """A whole number, given as such or as text."""
+    """A whole number of 64 bits, given as such or as text."""
     try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise BitrixError(400, "INVALID_ARG_VALUE", f"Argument '{name}' must be an integer") from None
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise BitrixError(400, "INVALID_ARG_VALUE", f"Argument '{name}' must be an integer")
+    return number
 
 
 def number_of(value: Any, name: str) -> float:

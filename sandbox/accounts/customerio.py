@@ -25,6 +25,7 @@ PERSON_ACTIONS = frozenset(
 )
 EXISTS = f"not coalesce({json_field('deleted')}, 0)"
 IDENTIFIERS = ("id", "email", "cio_id")
+SUPPRESSED = "customerio.suppressed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,9 @@ class Workspace:
         action = operation["action"]
         key = operation.get("id") if action in ("event", "screen", "page") else None
         store = self.world.store
+        if action not in ("suppress", "unsuppress") and self.is_suppressed(operation):
+            store.record_delivery("customerio", "ignored", operation)
+            return
         if key is not None and store.deliveries("customerio", idempotency_key=key):
             # the vendor drops the repeat without a word; we keep a trace under another kind, so that tests can count it
             store.record_delivery("customerio", "repeated_event", operation)
@@ -139,10 +143,33 @@ class Workspace:
             self.identify(operation)
         elif action == "delete":
             self.remove(operation["identifiers"])
-        elif action in ("suppress", "unsuppress"):
-            self.change(operation["identifiers"], {"unsubscribed": action == "suppress"})
+        elif action == "suppress":
+            self.suppress(operation["identifiers"])
+        elif action == "unsuppress":
+            self.unsuppress(operation["identifiers"])
         elif action == "merge" and self.find(operation["primary"]):
             self.remove(operation["secondary"])
+
+    def suppress(self, identifiers: dict[str, Any]) -> None:
+        """Take a person out and let nobody come back under the same id or address."""
+        person = self.find(identifiers) or {}
+        known = {name: person.get(name) for name in ("id", "email")} | identifiers
+        now = self.world.now()
+        for key in _keys(known):
+            self.world.store.put(SUPPRESSED, key, {"with": _keys(known)}, now, now)
+        self.remove(identifiers)
+
+    def unsuppress(self, identifiers: dict[str, Any]) -> None:
+        """Let an id or address be used again, with those it was suppressed with. Nobody is brought back by it."""
+        for key in _keys(identifiers):
+            for each in (self.world.store.get(SUPPRESSED, key) or {}).get("with", []):
+                self.world.store.delete(SUPPRESSED, each)
+
+    def is_suppressed(self, operation: dict[str, Any]) -> bool:
+        """Whether an operation names somebody who is suppressed: it is accepted then, and ignored."""
+        named = [operation.get(field) for field in ("identifiers", "primary", "secondary")]
+        keys = [key for each in named if isinstance(each, dict) for key in _keys(each)]
+        return any(self.world.store.get(SUPPRESSED, key) is not None for key in keys)
 
     def remove(self, identifiers: dict[str, Any]) -> None:
         """Take a person out of the workspace. The document stays, marked: the simulated person lives on elsewhere."""
@@ -175,7 +202,9 @@ class Workspace:
         """Create or update a person."""
         attributes = dict(operation.get("attributes") or {})
         only_update = attributes.pop("_update", False)
-        if not self.change(operation["identifiers"], attributes) and not only_update:
+        # an id of the vendor's own that nobody has makes nobody: it belonged to somebody who was deleted
+        is_new = not self.change(operation["identifiers"], attributes) and not operation["identifiers"].get("cio_id")
+        if is_new and not only_update:
             now = self.world.now()
             number_ = self.world.store.next_id("customerio.cio_id")
             identifiers = operation["identifiers"]
@@ -211,6 +240,12 @@ class Workspace:
         parent = "unsubscribed" if person.get("unsubscribed") else None
         self.world.store.put("customerio.customers", document.id, person, document.created_at, self.world.now(), parent)
         return True
+
+
+def _keys(identifiers: dict[str, Any]) -> list[str]:
+    """Under which keys the identifiers of a person are kept as suppressed; the vendor's own id is never."""
+    given = [(name, identifiers.get(name)) for name in ("id", "email")]
+    return [f"{name}:{str(value).lower() if name == 'email' else value}" for name, value in given if value]
 
 
 def attributes_of(person: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ IGNORED_KINDS = (
     "delete",
     "suppress",
     "unsuppress",
+    "ignored",  # about somebody who is suppressed
     "message",
     "repeated",
     "queued_webhook",  # the scenario is switched off: accepted, and nothing happens

@@ -295,3 +295,9 @@ def test_the_official_sdk_lists_batches_and_raises_its_own_errors(
     token.call_method("profile")
     with pytest.raises(errors.BitrixAPIOperationTimeLimit):
         token.call_method("profile")
+
+
+@pytest.mark.parametrize("number", [1e308, 10**30])
+def test_a_number_that_no_id_can_be_is_refused_in_the_portals_words(sandbox: Sandbox, number: float) -> None:
+    answer = sandbox.bitrix("crm.item.update", entityTypeId=DEAL, id=5, fields={"companyId": number})
+    assert error(answer, 400) == "INVALID_ARG_VALUE"

@@ -101,6 +101,28 @@ def test_the_track_api_takes_its_own_credentials_only_and_has_its_own_limit(sand
     assert sandbox.track("GET", "/api/v1/accounts/region").status_code == 429
 
 
+def test_a_suppressed_person_is_gone_and_does_not_come_back_before_somebody_says_so(sandbox: Sandbox) -> None:
+    def post(**operation: Any) -> None:
+        answer = sandbox.track("POST", "/api/v2/entity", json={"type": "person", **operation})
+        assert (answer.status_code, answer.json()) == (200, {}), "whatever becomes of it"
+
+    def is_there(name: str) -> bool:
+        return sandbox.app_api(f"/v1/customers/{name}/attributes").status_code == 200
+
+    email = sandbox.app_api("/v1/customers/usr_02/attributes").json()["customer"]["attributes"]["email"]
+    post(identifiers={"id": "usr_02"}, action="suppress")
+    post(identifiers={"id": "usr_02"}, action="identify", attributes={"plan": "team"})
+    post(identifiers={"email": email.upper()}, action="event", name="adopted")
+    assert [entry["kind"] for entry in sandbox.inbox("customerio")] == ["suppress", "ignored", "ignored"]
+    assert not is_there("usr_02")
+    post(identifiers={"email": email}, action="unsuppress")
+    assert not is_there("usr_02")
+    post(identifiers={"id": "usr_02"}, action="identify", attributes={"plan": "team"})
+    assert attributes(sandbox, "usr_02")["plan"] == "team"
+    post(identifiers={"cio_id": "nobodys"}, action="identify", attributes={"email": "x@acme.example"})
+    assert sandbox.app_api("/v1/customers", email="x@acme.example").json() == {"results": []}
+
+
 def test_identify_creates_updates_and_removes_attributes(sandbox: Sandbox) -> None:
     answer = sandbox.track("PUT", "/api/v1/customers/usr_new", json={"email": "new@acme.example", "seats": 3})
     assert (answer.status_code, answer.json()) == (200, {})
@@ -205,7 +227,7 @@ def test_the_official_client_works_and_sees_the_vendors_errors(sandbox: Sandbox)
     with client("sandbox-track-key") as official:
         official.identify("usr_02", plan="business")
         official.track("usr_02", "adopted", {"seats": 4}, id=ULID, timestamp=NOW)
-        official.suppress("usr_02")
+        official.suppress("usr_04")
         official.merge_customers(customerio.ID if hasattr(customerio, "ID") else "id", "usr_02", "id", "usr_03")
         answer = official.batch([person("event", name="one"), person("event")])
         with pytest.raises(customerio.CustomerIOException, match="400"):
