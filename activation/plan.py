@@ -62,6 +62,7 @@ class Policy:
     `live` false is shadow mode: planned, shown, never sent. `resends_changes` says whether a changed payload of a
     delivered action is sent again: right where we set a state (a deal's stage), wrong where we report a fact (an event,
     a ticket), which happened once. `customers` is the allow-list: while it is not None, nobody else gets anything.
+    Whether something arrived is not looked for where the vendor cannot be asked (`can_be_asked`).
     `where` tells one account from another, without naming it: a plan for one is none for the other.
     """
 
@@ -69,6 +70,7 @@ class Policy:
     resends_changes: bool
     customers: frozenset[str] | None = None
     where: str = ""
+    can_be_asked: bool = True
 
 
 class Delivery(NamedTuple):
@@ -153,6 +155,9 @@ def _abandoned(entry: Entry, policy: Policy | None) -> Delivery:
     """An unknown outcome of something that must not be sent any more: find out, if the destination may be spoken to."""
     if policy is None or not policy.live:
         return Delivery(entry.action, Verdict.BLOCKED, "Its outcome is unknown, and the destination is not live.")
+    if not policy.can_be_asked:
+        why = f"Nobody wants it any more, and {entry.action.destination} cannot be asked whether it arrived."
+        return Delivery(entry.action, Verdict.BLOCKED, why)
     return Delivery(entry.action, Verdict.RESUMED, entry.reason, outcome_is_unknown=True, is_wanted=False)
 
 

@@ -236,12 +236,17 @@ def policies() -> dict[str, Policy]:
     Raises:
         ConfigurationError: if a setting is missing or wrong.
     """
-    resends = {each.name: each.resends_changes for each in ADAPTERS}
+    adapters = {each.name: each for each in ADAPTERS}
     real = real_destinations()
     found = {}
     for name, group in DESTINATIONS.items():
         mode = MODES[name].find()
         is_live = mode == "live" if mode else name not in real
         where = sha256("\n".join(each.find() or "" for each in group).encode()).hexdigest()
-        found[name] = Policy(live=is_live, resends_changes=resends[name], where=where)
+        found[name] = Policy(
+            live=is_live,
+            resends_changes=adapters[name].resends_changes,
+            where=where,
+            can_be_asked=adapters[name].can_be_asked,
+        )
     return found

@@ -109,6 +109,10 @@ def test_an_unknown_outcome_is_followed_up_when_nobody_wants_the_action_any_more
     sent = action()
     (delivery,) = plan([], {sent.action_id: entry(sent, State.UNKNOWN)}, EVENTS, AS_OF)
     assert delivery.verdict is Verdict.RESUMED
+    nobody_says = {"customerio": Policy(live=True, resends_changes=False, can_be_asked=False)}
+    (delivery,) = plan([], {sent.action_id: entry(sent, State.UNKNOWN)}, nobody_says, AS_OF)
+    assert delivery.verdict is Verdict.BLOCKED
+    assert "cannot be asked" in delivery.reason
 
 
 @pytest.mark.parametrize("state", [State.ACKNOWLEDGED, State.REJECTED, State.WAITING, State.PLANNED])
