@@ -7,12 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from dlt.sources.filesystem import filesystem
 
+from activation.addresses import checked_addresses, is_loopback
+from activation.errors import NotSentError, StoppedError
 from ingest import buckets, configuration
-from lifecycle import alerts, settings
+from lifecycle import activate, alerts, settings
 from lifecycle.doctor.finding import FAIL, OK, WARN, Finding
 
 SECONDS = 10.0
@@ -101,6 +104,8 @@ def _destinations() -> list[Call]:
 
 
 def _answer(call: Call) -> tuple[Finding, float | None]:
+    if call.area == "destination" and (said := _leads_inside(call)):
+        return Finding(call.area, call.subject, FAIL, said, f"Look at its address beside {call.key}."), None
     try:
         with requests.Session() as session:
             session.trust_env = False  # runs ask no proxy and no .netrc of the machine either
@@ -111,6 +116,19 @@ def _answer(call: Call) -> tuple[Finding, float | None]:
         said = f"It does not answer ({type(error).__name__})."
         return Finding(call.area, call.subject, FAIL, said, f"Look at its address beside {call.key}."), None
     return _judged(call, answer), _skew(answer)
+
+
+def _leads_inside(call: Call) -> str:
+    """What a sync would refuse, and where no key should be shown; empty if there is nothing, or no such name."""
+    parts = urlsplit(call.url)
+    is_allowed = activate.private_allowed()[call.subject] or is_loopback(call.url)
+    try:
+        checked_addresses(parts.hostname or "", parts.port or 443, allow_private=is_allowed)
+    except StoppedError as refused:
+        return str(refused)
+    except NotSentError:  # the call itself says so
+        return ""
+    return ""
 
 
 def _judged(call: Call, answer: requests.Response) -> Finding:

@@ -84,6 +84,13 @@ def test_a_vendor_that_does_not_answer_is_said_without_its_address() -> None:
     assert "sources.stripe.api_key" in finding.remedy
 
 
+def test_no_key_is_shown_to_a_destination_within_a_private_network() -> None:
+    call = vendors.Call("destination", "zendesk", "https://10.0.0.1/api", "activation.zendesk.api_token", ("me", "key"))
+    finding, _ = vendors._answer(call)
+    assert finding.state == FAIL
+    assert "private network" in finding.text
+
+
 @pytest.mark.parametrize(("skew", "state"), [(2, OK), (-90, WARN), (4000, FAIL)])
 def test_the_clock_is_judged_by_most_vendors(skew: float, state: str) -> None:
     finding = machine.clock_skew({"stripe": skew, "zendesk": skew + 1, "odd": 1e6})
