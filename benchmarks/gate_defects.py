@@ -20,6 +20,7 @@ from benchmarks.gate_scenarios import (
     UNIT,
     again,
     frozen,
+    mixed_up,
     wrong,
 )
 
@@ -47,6 +48,12 @@ DEFECTS = [
         clock_two_hours_ahead=(
             CLOCK,
             f"update {EVENTS} set timestamp = timestamp + interval 2 hour where {NEW_EVENTS}",
+        ),
+        accounts_mixed_up=(SWAPPED, mixed_up(EVENTS, "group_id", NEW_EVENTS, "message_id")),
+        users_mixed_up=(SWAPPED, mixed_up(EVENTS, "user_id", NEW_EVENTS, "message_id")),
+        all_of_one_user=(
+            SWAPPED,
+            f"update {EVENTS} set user_id = (select min(user_id) from {EVENTS}) where {NEW_EVENTS}",
         ),
         dated_in_the_next_year=(
             FUTURE,
@@ -112,6 +119,11 @@ DEFECTS = [
             ),
         ),
         clock_ahead_by_nine_hours=(CLOCK, "update raw_stripe.invoices set created = created + 32400"),
+        lines_mixed_up=(SWAPPED, mixed_up("raw_stripe.invoices", "lines")),
+        open_though_paid=(
+            RENAMED,
+            "update raw_stripe.invoices set status = 'open' where status = 'paid' and created >= {unix} - 86400 * 3",
+        ),
         lines_lost=(EMPTIED, "update raw_stripe.invoices set lines = '{{\"data\":[]}}'"),
     ),
     *wrong(
@@ -121,6 +133,17 @@ DEFECTS = [
             UNDELETED,
             "update raw_stripe.subscriptions set canceled_at = null, ended_at = null, status = 'active'",
         ),
+        quantities_lost=(
+            UNIT,
+            (
+                "update raw_stripe.subscriptions set items ="
+                " regexp_replace(cast(items as varchar), '\"quantity\":\\d+', '\"quantity\":1', 'g')"
+            ),
+        ),
+        all_will_end=(
+            RENAMED,
+            "update raw_stripe.subscriptions set cancel_at_period_end = true where status = 'active'",
+        ),
         items_lost=(EMPTIED, "update raw_stripe.subscriptions set items = '{{\"data\":[]}}'"),
         a_tenth_vanished=(LOST, "delete from raw_stripe.subscriptions where {tenth_id}"),
         currency_flipped=(CURRENCY, "update raw_stripe.subscriptions set currency = 'usd'"),
@@ -129,6 +152,8 @@ DEFECTS = [
         "raw_stripe.customers",
         page_replayed_under_new_ids=(TWICE, again("raw_stripe.customers", "id", "{tenth_id}", "id || 'x'")),
         emails_lost=(EMPTIED, "update raw_stripe.customers set email = null"),
+        emails_mixed_up=(SWAPPED, mixed_up("raw_stripe.customers", "email")),
+        accounts_mixed_up=(SWAPPED, mixed_up("raw_stripe.customers", "metadata")),
         email_and_name_swapped=(SWAPPED, "update raw_stripe.customers set email = name, name = email"),
         names_garbled=(GARBLED, "update raw_stripe.customers set name = replace(name, 'e', 'Ã©')"),
         half_vanished=(LOST, "delete from raw_stripe.customers where {half_id}"),
@@ -154,6 +179,8 @@ DEFECTS = [
     *wrong(
         "raw_zendesk.tickets",
         organizations_lost=(EMPTIED, "update raw_zendesk.tickets set organization_id = null"),
+        given_to_other_organizations=(SWAPPED, mixed_up("raw_zendesk.tickets", "organization_id")),
+        given_to_other_requesters=(SWAPPED, mixed_up("raw_zendesk.tickets", "requester_id")),
         status_renamed=(
             RENAMED,
             "update raw_zendesk.tickets set status = 'resolved' where status in ('solved', 'closed')",
@@ -170,11 +197,14 @@ DEFECTS = [
     *wrong(
         "raw_zendesk.users",
         emails_lost=(EMPTIED, "update raw_zendesk.users set email = null"),
+        emails_mixed_up=(SWAPPED, mixed_up("raw_zendesk.users", "email")),
         half_vanished=(LOST, "delete from raw_zendesk.users where {half_id}"),
         organizations_lost=(EMPTIED, "update raw_zendesk.users set organization_id = null"),
     ),
     *wrong(
-        "raw_zendesk.organizations", domains_lost=(EMPTIED, "update raw_zendesk.organizations set domain_names = '[]'")
+        "raw_zendesk.organizations",
+        domains_lost=(EMPTIED, "update raw_zendesk.organizations set domain_names = '[]'"),
+        domains_mixed_up=(SWAPPED, mixed_up("raw_zendesk.organizations", "domain_names")),
     ),
     *wrong(
         "raw_zendesk.satisfaction_ratings",
@@ -194,6 +224,8 @@ DEFECTS = [
         currency_changed=(CURRENCY, "update raw_bitrix24.deals set currency_id = 'EUR'"),
         half_may_not_be_read=(LOST, "delete from raw_bitrix24.deals where {half_id}"),
         accounts_lost=(EMPTIED, "update raw_bitrix24.deals set uf_crm_account_id = null"),
+        given_to_other_companies=(SWAPPED, mixed_up("raw_bitrix24.deals", "company_id")),
+        closed_a_year_early=(CLOCK, "update raw_bitrix24.deals set closedate = closedate - interval 365 day"),
         sources_lost=(
             EMPTIED,
             "update raw_bitrix24.deals set source_id = null, utm_source = null, utm_medium = null, utm_campaign = null",
@@ -208,7 +240,14 @@ DEFECTS = [
         ),
         a_tenth_vanished=(LOST, "delete from raw_bitrix24.leads where {tenth_id}"),
     ),
-    *wrong("raw_bitrix24.contacts", addresses_lost=(EMPTIED, "update raw_bitrix24.contacts set fm = '[]'")),
+    *wrong(
+        "raw_bitrix24.contacts",
+        addresses_lost=(EMPTIED, "update raw_bitrix24.contacts set fm = '[]'"),
+        addresses_mixed_up=(SWAPPED, mixed_up("raw_bitrix24.contacts", "fm")),
+    ),
+    *wrong(
+        "raw_bitrix24.companies", accounts_mixed_up=(SWAPPED, mixed_up("raw_bitrix24.companies", "uf_crm_account_id"))
+    ),
     *wrong(
         "raw_bitrix24.statuses",
         won_means_lost=(RENAMED, "update raw_bitrix24.statuses set semantics = 'F' where semantics = 'S'"),
@@ -244,6 +283,25 @@ DEFECTS = [
             ),
         ),
         currency_changed=(CURRENCY, "update raw_spend.ad_spend set currency = 'EUR' where spend_date = {day}"),
+        channels_swapped=(
+            SWAPPED,
+            (
+                "update raw_spend.ad_spend set channel = case channel when 'paid_search' then 'paid_social' else"
+                " 'paid_search' end where spend_date = {day} and channel in ('paid_search', 'paid_social')"
+            ),
+        ),
+        one_channel_missing=(
+            LOST,
+            "delete from raw_spend.ad_spend where spend_date = {day} and channel = 'paid_search'",
+        ),
+        the_day_before_again=(
+            TWICE,
+            "delete from raw_spend.ad_spend where spend_date = {day}",
+            (
+                "insert into raw_spend.ad_spend select * replace (cast(spend_date + 1 as date) as spend_date)"
+                " from raw_spend.ad_spend where spend_date = {day} - 1"
+            ),
+        ),
         channel_renamed=(
             RENAMED,
             "update raw_spend.ad_spend set channel = 'ppc' where spend_date = {day} and channel like 'paid%'",

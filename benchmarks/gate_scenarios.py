@@ -89,6 +89,15 @@ def again(table: str, key: str, where: str, new_key: str) -> str:
     return f"insert into {table} select * replace ({new_key} as {key}) from {table} where {where}"
 
 
+def mixed_up(table: str, column: str, where: str = "true", key: str = "id") -> str:
+    """Every row gets the value of another: the same values in the same numbers, and none where it belongs."""
+    other = f"lead({column}) over (order by md5(cast({key} as varchar)))"
+    return (
+        f"update {table} as t set {column} = others.v from (select {key} as k, {other} as v from {table}"
+        f" where {where} and {column} is not null) as others where others.k = t.{key} and others.v is not null"
+    )
+
+
 def filled(statement: str, day: str, unix: int) -> str:
     """The statement with its day and conditions; `day` is ISO, `unix` its first second."""
     keys = ("id", "message_id", "user_id")

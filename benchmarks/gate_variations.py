@@ -51,6 +51,13 @@ VARIATIONS = [
             "update raw_stripe.customers set email = 'new.' || email where id = (select min(id)"
             " from raw_stripe.customers)"
         ),
+        fifteen_addresses_corrected=(
+            "update raw_stripe.customers set email = 'new.' || email where id in"
+            " (select id from raw_stripe.customers order by md5(id) limit 15)"
+        ),
+        a_new_key_for_all=(
+            'update raw_stripe.customers set metadata = json_merge_patch(metadata, \'{{"tier":"gold"}}\')'
+        ),
         letters_with_accents=(
             "update raw_stripe.customers set name = 'Société Générale Évian' where id ="
             " (select max(id) from raw_stripe.customers)"
@@ -71,6 +78,10 @@ VARIATIONS = [
         ten_solved=(
             "update raw_zendesk.tickets set status = 'solved' where id in"
             " (select id from raw_zendesk.tickets where status in ('open', 'pending') order by id limit 10)"
+        ),
+        twelve_given_to_another_organization=(
+            "update raw_zendesk.tickets set organization_id = (select max(id) from raw_zendesk.organizations) where id"
+            " in (select id from raw_zendesk.tickets order by md5(cast(id as varchar)) limit 12)"
         ),
         a_quiet_day="delete from raw_zendesk.tickets where created_at >= {day} and {half_id}",
     ),
@@ -98,6 +109,10 @@ VARIATIONS = [
     ),
     *clean(
         "raw_bitrix24.contacts",
+        twenty_addresses_corrected=(
+            "update raw_bitrix24.contacts set fm = replace(cast(fm as varchar), '@', '@mail.') where id in"
+            " (select id from raw_bitrix24.contacts order by md5(cast(id as varchar)) limit 20)"
+        ),
         one_name_corrected=(
             "update raw_bitrix24.contacts set last_name = 'Ångström' where id = (select min(id)"
             " from raw_bitrix24.contacts)"

@@ -25,17 +25,16 @@ _LET_GO = """
         select known.question, known.profile_date
         from (
             select question, profile_date, max_by(reading, as_of) as reading
-            from raw_ops.profiles where measure = 'fingerprint' group by question, profile_date
+            from raw_ops.profiles where measure in ('fingerprint', 'steady') group by question, profile_date
         ) as known
         inner join (
-            select source_name, table_name, column_name, profile_date, reading from intermediate.int_raw_days__profiled
-            where measure = 'fingerprint'
+            select source_name, table_name, column_name, measure, profile_date, reading
+            from intermediate.int_raw_days__profiled where measure in ('fingerprint', 'steady')
             union all
-            select source_name, table_name, column_name, profile_date, reading
-            from intermediate.int_event_days__profiled
-            where measure = 'fingerprint'
+            select source_name, table_name, column_name, measure, profile_date, reading
+            from intermediate.int_event_days__profiled where measure = 'fingerprint'
         ) as seen
-            on known.question = concat_ws('/', seen.source_name, seen.table_name, seen.column_name, 'fingerprint', '')
+            on known.question = concat_ws('/', seen.source_name, seen.table_name, seen.column_name, seen.measure, '')
             and known.profile_date = seen.profile_date and known.reading = seen.reading
     )
 """

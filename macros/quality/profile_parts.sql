@@ -4,21 +4,27 @@
 -- `table` names what to look at:
 --   source, name, at (when a row came to be, UTC), key; on (its day, where `at` does not say it); without a key only
 --   rows are counted
---   fixed: columns that never change once written; texts, numbers, present, kinds: columns, or name: expression
+--   fixed: columns that never change once written; steady: columns, or name: expression, that change in few rows at a
+--   time, because somebody corrects them: whose a row is, where it came from
+--   texts, numbers, present, kinds: columns, or name: expression
 --   states, later, aging: kinds, times and texts of columns that change as a row ages, so that a young row is not like
 --   an old one; a number that does (what is paid of a bill) is asked only by flags
 --   content: what no two rows share unless one was sent again under another id
 --   words: texts in which letters that were decoded the wrong way show; flags: conditions by name
 --   parents: column: [source, table] whose id it names; empty and 0 name nobody
+--   crowds: name: [column] of which rows say the same as another row of the day, or name: [column, other], of which one
+--   goes with several others
 --   own: a condition that holds for rows that we delivered ourselves, by our own receipts. They are there, once, and
 --   point at parents like all others; what is in them says nothing of the silo
 -- Measures, per day and column (rows without a time stand on 1970-01-01):
---   rows, future (later than as_of), repeated (rows more than keys), twin (rows more than contents), garbled, fingerprint (a digest of `fixed`, whose
---   names stand for the column: other columns give another digest, and are not compared with this one)
+--   rows, future (later than as_of), repeated (rows more than keys), twin (rows more than contents), garbled,
+--   fingerprint and steady (a digest of `fixed`, and of `steady`; their names stand for the column: other columns give
+--   another digest, and are not compared with this one)
 --   own; of rows that are not: missing; length, size (sums of 1000 * log10(1 + characters, absolute value)); zero;
 --   negative; kind (rows per category)
 --   extent (as length, of `aging`, whose empty objects are missing)
---   of all rows: orphan; flag; state (rows per category); absent: `later` not yet there
+--   of all rows: crowd (rows that share their column with another; pairs that share it), orphan; flag; state (rows per
+--   category); absent: `later` not yet there
 {% macro profile_counts(table) -%}
 {%- set text = dbt.type_string() -%}
 {%- set ns = namespace(fields=['rows__']) -%}
@@ -39,6 +45,11 @@
             {%- set digest = 'fingerprint__' ~ table.fixed | join('_') %}
             {%- do ns.fields.append(digest) %}
             cast(sum({{ md5_number('fixed_text') }}) as double) as {{ digest }},
+            {%- endif %}
+            {%- if table.steady is defined %}
+            {%- set digest = 'steady__' ~ table.steady | join('_') %}
+            {%- do ns.fields.append(digest) %}
+            cast(sum({{ md5_number('steady_text') }}) as double) as {{ digest }},
             {%- endif %}
             {%- if table.words is defined %}
             {%- do ns.fields.append('garbled__') %}
@@ -90,6 +101,18 @@
             {%- do ns.fields.append('flag__' ~ column) %}
             cast(count(*) filter (where is_flagged_{{ column }}) as double) as flag__{{ column }},
             {%- endfor %}
+            {%- for name, columns in table.get('crowds', {}).items() %}
+            {%- do ns.fields.append('crowd__' ~ name) %}
+            {%- if columns | length == 1 %}
+            cast(count(crowd_{{ columns[0] }}) - count(distinct crowd_{{ columns[0] }}) as double) as crowd__{{ name }},
+            {%- else %}
+            {%- set are_known = 'filter (where crowd_' ~ columns | join(' is not null and crowd_') ~ ' is not null)' %}
+            cast(
+                count(distinct (crowd_{{ columns | join(', crowd_') }})) {{ are_known }}
+                - count(distinct crowd_{{ columns[0] }}) {{ are_known }} as double
+            ) as crowd__{{ name }},
+            {%- endif %}
+            {%- endfor %}
             {%- if table.own is defined %}
             {%- do ns.fields.append('own__') %}
             cast(count(*) filter (where is_own) as double) as own__,
@@ -111,9 +134,20 @@
                     '|'{% for column in table.fixed %}, coalesce(cast({{ column }} as {{ text }}), '~'){% endfor %}
                 ) as fixed_text,
                 {%- endif %}
+                {%- if table.steady is defined %}
+                concat_ws(
+                    '|', cast({{ table.key }} as {{ text }})
+                    {%- for column in table.steady -%}
+                    , coalesce(cast({{ expression_of(table.steady, column) }} as {{ text }}), '~')
+                    {%- endfor %}
+                ) as steady_text,
+                {%- endif %}
                 {%- if table.words is defined %}
                 concat_ws(' ', {{ table.words | join(', ') }}) as all_words,
                 {%- endif %}
+                {%- for column in table.get('crowds', {}).values() | sum(start=[]) | unique %}
+                {{ column }} as crowd_{{ column }},
+                {%- endfor %}
                 {%- for column in table.get('texts', []) %}
                 cast({{ expression_of(table.texts, column) }} as {{ text }}) as text_{{ column }},
                 {%- endfor %}
@@ -223,4 +257,13 @@
 -- How large a number is, as a whole number: 1000 * log10(1 + number). Sums of whole numbers are the same in any order.
 {% macro thousandths_of_log(number) -%}
     cast(round(1000 * log10(1 + {{ number }})) as bigint)
+{%- endmacro %}
+
+
+-- What was spent on one thing, as a page of that day says it. Nobody spends the same on everything two days in a row: a
+-- page of the day before was sent again.
+{% macro spend_of(day) -%}
+    concat_ws(
+        '|', cast({{ day }} as date), channel, campaign, platform, cost_type, amount, impressions, clicks
+    )
 {%- endmacro %}

@@ -42,7 +42,8 @@ insert into raw_customerio.unsubscribed (id, email, _dlt_load_id)
     select 'out_' || n, 'out' || n || '@example.com', '1' from range(300) as r(n);
 insert into raw_spend.ad_spend (spend_date, channel, campaign, platform, cost_type, currency, amount, impressions,
         clicks, file_name, line_number, _dlt_load_id)
-    select date '{FIRST}' + cast(d as integer), 'paid_search', 'campaign ' || n, 'google_ads', 'media', 'USD',
+    select date '{FIRST}' + cast(d as integer), case n when 0 then 'content' else 'paid_search' end, 'campaign ' || n,
+        'google_ads', 'media', 'USD',
         cast(100 + n * 10 + d % 7 as varchar), 5000 + n, 100 + n, 'f', n, '1'
     from range({DAYS}) as a(d), range(12) as b(n);
 insert into raw_product.events (message_id, type, event, user_id, group_id, product, properties, context, timestamp,
@@ -142,6 +143,11 @@ SENT_AGAIN = f"insert into {INVOICES} select * replace (id || 'x' as id) from {I
 SILENT = f"{gone(INVOICES, NEW_INVOICES)}; {gone(CUSTOMERS, NEW_INVOICES)}"
 # ids of one length, and only what they begin with tells them apart
 SAME_LENGTHS_SWAPPED = "user_id = 'acc' || substr(user_id, 4), group_id = 'usr' || substr(group_id, 4)"
+MIXED_ACCOUNTS = "group_id = 'acc_' || lpad(cast(hash(message_id) % 20 as varchar), 10, '0')"
+THE_DAY_BEFORE_AGAIN = (
+    f"delete from {SPEND} where {NEW_SPEND}; insert into {SPEND} select * replace (cast(spend_date + 1 as date) as"
+    f" spend_date) from {SPEND} where spend_date = date '{DAY}' - 1"
+)
 UNSUBSCRIBED = "raw_customerio.unsubscribed"
 OPTED_OUT = (
     f"insert into {UNSUBSCRIBED} (id, email, _dlt_load_id)"
@@ -169,6 +175,15 @@ BAD_DAYS = [
     ("odd_rows", "stripe.invoices", changed(INVOICES, OTHER_CURRENCY, NEW_INVOICES)),
     ("parents_exist", "stripe.invoices", changed(INVOICES, "customer = 'gone'", NEW_INVOICES)),
     ("readable_letters", "stripe.customers", GARBLED),
+    (
+        "crowds",
+        "product.events",
+        changed(EVENTS, "user_id = 'usr_000000000007'", NEW_EVENTS),
+    ),
+    ("crowds", "product.events", changed(EVENTS, MIXED_ACCOUNTS, NEW_EVENTS)),
+    ("odd_rows", "spend.ad_spend", THE_DAY_BEFORE_AGAIN),
+    ("labels", "spend.ad_spend", changed(SPEND, "channel = 'events'", f"{NEW_SPEND} and channel = 'content'")),
+    ("labels", "spend.ad_spend", changed(SPEND, "platform = 'meta'", f"{NEW_SPEND} and channel = 'content'")),
     ("future_times", "stripe.invoices", changed(INVOICES, "created = created + 864000", NEW_INVOICES)),
 ]
 BAD_HISTORY = [
@@ -179,6 +194,11 @@ BAD_HISTORY = [
     ("fixed_columns", "product.events", changed(EVENTS, "user_id = 'usr_9'", f"received_date = date '{DAY}' - 9")),
     ("fixed_columns", "spend.ad_spend", changed(SPEND, "amount = '1'", f"spend_date = date '{DAY}' - 30")),
     ("fixed_columns", "stripe.invoices", changed(INVOICES, "created = created + 10800")),
+    (
+        "steady_columns",
+        "stripe.customers",
+        changed(CUSTOMERS, "email = 'a' || (699 - cast(substr(id, 5) as int)) || '@example.com'"),
+    ),
     ("known_rows_stay_alike", "stripe.customers", changed(CUSTOMERS, "email = null")),
     ("known_rows_stay_alike", "stripe.invoices", changed(INVOICES, "status_transitions = '{\"p\":1}'")),
     ("known_rows_stay_alike", "stripe.customers", changed(CUSTOMERS, "email = name || name, name = email")),

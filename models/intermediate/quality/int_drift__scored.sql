@@ -118,6 +118,7 @@ questions as (
             when 'twin' then 'twin_rows'
             when 'flag' then 'odd_rows'
             when 'uncounted' then 'messages_counted'
+            when 'crowd' then 'crowds'
         end as check_id
     from profiled
     inner join days
@@ -125,7 +126,7 @@ questions as (
             profiled.source_name = days.source_name
             and profiled.table_name = days.table_name
             and profiled.profile_date = days.profile_date
-    where profiled.measure not in ('rows', 'own', 'fingerprint', 'future', 'state', 'absent', 'extent')
+    where profiled.measure not in ('rows', 'own', 'fingerprint', 'steady', 'future', 'state', 'absent', 'extent')
     group by all
 
 ),
@@ -190,7 +191,9 @@ usual_rates as (
         question,
         is_weekend,
         sum(reading) / sum(row_count) as rate,
-        (sum(reading) + 0.5) / (sum(row_count) + 1) as careful_rate
+        (sum(reading) + 0.5) / (sum(row_count) + 1) as careful_rate,
+        -- was there about as much of it on every day?
+        max(reading) <= 2 * min(reading) as is_regular
     from answers
     where not is_new
     group by question, is_weekend
@@ -203,6 +206,7 @@ compared as (
     select
         answers.*,
         usual_rates.rate,
+        usual_rates.is_regular,
         answers.reading - answers.row_count * usual_rates.rate as difference,
         case
             when answers.is_mean then 1.0
@@ -251,6 +255,9 @@ drifts as (
             -- where rows are merged by their key none is there twice; the product sends a message again now and then
             when compared.check_id = 'repeated_rows' and compared.rate = 0 and compared.source_name <> 'product'
                 then 0.5 / compared.row_count
+            -- one that was there every day, on few rows or many, and is not there at all
+            when compared.check_id = 'labels' and compared.is_regular and compared.rate > 0 and compared.reading = 0
+                then least(0.5 * compared.rate, 5 / compared.row_count)
             else
                 (
                     5 * greatest(usual_spreads.spread, 1) * sqrt(compared.row_count * compared.variance)

@@ -34,6 +34,7 @@ and received_date >= (
     'fixed': ['message_id', 'type', 'event', 'user_id', 'anonymous_id', 'group_id', 'product', 'timestamp'],
     'texts': ['user_id', 'anonymous_id', 'group_id', 'properties', 'context'],
     'present': ['timestamp', 'sent_at'],
+    'crowds': {'user_id': ['user_id'], 'user_and_account': ['user_id', 'group_id']},
     'kinds': {
         'event': "coalesce(event, type)", 'product': 'product', 'hour': quarter_of_day('timestamp'),
         'user_prefix': "case when user_id like '%#_%' escape '#' then split_part(user_id, '_', 1) end",

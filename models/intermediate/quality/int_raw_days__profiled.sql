@@ -18,19 +18,28 @@
     {
         'source': 'stripe', 'name': 'customers', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'created'], 'content': ['created', 'email', 'name'],
+        'steady': {'email': 'email', 'account': json_text('metadata', '$.account_id')},
         'texts': ['id', 'email', 'name', 'currency'], 'words': ['name', 'email'],
         'states': ['deleted'], 'kinds': ['currency'],
     },
     {
         'source': 'stripe', 'name': 'subscriptions', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'customer', 'currency', 'created'], 'texts': ['customer', 'items', 'discounts'],
-        'numbers': ['start_date', 'billing_cycle_anchor'],
-        'later': ['canceled_at', 'ended_at', 'cancel_at', 'trial_end', 'pause_collection'], 'states': ['status'],
+        'numbers': {
+            'start_date': 'start_date', 'billing_cycle_anchor': 'billing_cycle_anchor',
+            'quantity': json_text('items', '$.data[0].quantity'),
+        },
+        'later': ['canceled_at', 'ended_at', 'cancel_at', 'trial_end', 'pause_collection'],
+        'states': ['status', 'cancel_at_period_end'],
         'kinds': ['currency', 'collection_method'], 'parents': {'customer': ['stripe', 'customers']},
     },
     {
         'source': 'stripe', 'name': 'invoices', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'customer', 'currency', 'subtotal', 'total', 'created'],
+        'steady': {
+            'subscription': json_text('parent', '$.subscription_details.subscription'),
+            'amount': json_text('lines', '$.data[0].amount'), 'quantity': json_text('lines', '$.data[0].quantity'),
+        },
         'content': ['created', 'customer', 'total', 'period_start', 'period_end', 'parent'],
         'texts': ['customer', 'lines', 'parent'], 'aging': ['status_transitions'],
         'numbers': ['subtotal', 'total', 'amount_due', 'period_start', 'period_end'],
@@ -46,6 +55,8 @@
             ~ " as owners where owners.id is not null)",
             'paid_with_a_rest': "status = 'paid' and amount_remaining > 0",
             'parts_do_not_add_up': 'amount_paid + amount_remaining <> amount_due',
+            'due_is_not_the_total': 'amount_due <> total',
+            'open_without_a_rest': "status = 'open' and amount_remaining = 0",
         },
     },
     {
@@ -55,7 +66,8 @@
     },
     {
         'source': 'stripe', 'name': 'events', 'at': unix_to_timestamp('created'), 'key': 'id',
-        'fixed': ['id', 'type', 'created'], 'texts': ['data'], 'kinds': ['type'],
+        'fixed': ['id', 'type', 'created'], 'steady': {'object': json_text('data', '$.object.id')},
+        'texts': ['data'], 'kinds': ['type'],
     },
     {
         'source': 'stripe', 'name': 'prices', 'at': unix_to_timestamp('created'), 'key': 'id',
@@ -73,6 +85,10 @@
     },
     {
         'source': 'zendesk', 'name': 'tickets', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
+        'steady': {
+            'requester_id': 'requester_id', 'organization_id': 'organization_id',
+            'reply': json_text('metric_set', '$.reply_time_in_minutes.calendar'),
+        },
         'content': ['created_at', 'requester_id', 'subject'], 'aging': ['metric_set'],
         'present': ['requester_id', 'organization_id', 'assignee_id', 'subject', 'via', 'tags'],
         'words': ['subject'],
@@ -83,12 +99,14 @@
     },
     {
         'source': 'zendesk', 'name': 'users', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
+        'steady': ['email', 'organization_id'],
         'content': ['created_at', 'email', 'name'], 'texts': ['email', 'name'], 'present': ['organization_id'], 'words': ['name', 'email'],
         'kinds': ['role', 'active', 'suspended'], 'parents': {'organization_id': ['zendesk', 'organizations']},
         'own': "concat_ws('|', id, cast(created_at as date)) in (" ~ own_requesters ~ ')',
     },
     {
         'source': 'zendesk', 'name': 'organizations', 'at': 'created_at', 'key': 'id', 'fixed': ['id', 'created_at'],
+        'steady': ['name', 'domain_names', 'external_id'],
         'texts': ['name', 'domain_names', 'external_id'], 'words': ['name'],
     },
     {
@@ -98,6 +116,7 @@
     },
     {
         'source': 'bitrix24', 'name': 'deals', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'steady': ['company_id', 'contact_id', 'source_id', 'utm_source', 'utm_campaign'],
         'content': ['created_time', 'title', 'company_id', 'contact_id'],
         'texts': ['title', 'uf_crm_account_id', 'utm_source', 'utm_campaign'], 'numbers': ['opportunity'],
         'words': ['title'], 'states': ['stage_id', 'closed'],
@@ -106,10 +125,17 @@
             'hour': quarter_of_day('created_time'),
         },
         'parents': {'company_id': ['bitrix24', 'companies'], 'contact_id': ['bitrix24', 'contacts']},
-        'flags': {'updated_before_created': 'updated_time < created_time'},
+        'flags': {
+            'updated_before_created': 'updated_time < created_time',
+            'closed_before_created': "closed = 'Y' and closedate < cast(created_time as date)",
+        },
     },
     {
         'source': 'bitrix24', 'name': 'leads', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'steady': {
+            'email': first_multifield('fm', 'EMAIL'), 'source_id': 'source_id', 'utm_source': 'utm_source',
+            'utm_campaign': 'utm_campaign',
+        },
         'content': ['created_time', 'name', 'last_name', 'company_title', 'fm'],
         'texts': ['name', 'last_name', 'company_title', 'fm', 'utm_source', 'utm_campaign'],
         'words': ['name', 'last_name', 'company_title'],
@@ -121,12 +147,14 @@
     },
     {
         'source': 'bitrix24', 'name': 'contacts', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'steady': {'email': first_multifield('fm', 'EMAIL'), 'company_id': 'company_id'},
         'content': ['created_time', 'name', 'last_name', 'fm'],
         'texts': ['name', 'last_name', 'fm', 'utm_source'], 'words': ['name', 'last_name'], 'kinds': ['source_id'],
         'parents': {'company_id': ['bitrix24', 'companies']},
     },
     {
         'source': 'bitrix24', 'name': 'companies', 'at': 'created_time', 'key': 'id', 'fixed': ['id', 'created_time'],
+        'steady': ['title', 'uf_crm_account_id', 'lead_id'],
         'texts': ['title', 'fm'], 'words': ['title'], 'kinds': ['industry'],
     },
     {
@@ -136,7 +164,9 @@
     {
         'source': 'customerio', 'name': 'messages', 'at': unix_to_timestamp('created'), 'key': 'id',
         'fixed': ['id', 'type', 'campaign_id', 'customer_id', 'created'],
+        'steady': {'sent': json_text('metrics', '$.sent')},
         'content': ['created', 'type', 'campaign_id', 'customer_id', 'recipient', 'subject'],
+        'crowds': {'customer_id': ['customer_id']},
         'texts': ['customer_id', 'recipient', 'subject'], 'aging': ['metrics'], 'present': ['campaign_id'],
         'words': ['subject'],
         'kinds': {
@@ -160,8 +190,15 @@
         'numbers': {
             'amount': 'try_cast(amount as double)', 'impressions': 'impressions', 'clicks': 'clicks',
         },
-        'kinds': ['channel', 'platform', 'cost_type', 'currency'],
-        'flags': {'more_clicks_than_impressions': 'clicks > impressions'},
+        'kinds': {
+            'channel': 'channel', 'platform': 'platform', 'cost_type': 'cost_type', 'currency': 'currency',
+            'channel_and_platform': "concat_ws('/', channel, platform)",
+        },
+        'flags': {
+            'more_clicks_than_impressions': 'clicks > impressions',
+            'as_the_day_before': spend_of(dbt.dateadd('day', -1, 'spend_date')) ~ " in (select "
+            ~ spend_of('spend_date') ~ " from " ~ source('spend', 'ad_spend') ~ ")",
+        },
     },
 ] %}
 

@@ -177,6 +177,7 @@ known_rows as (
         source_name,
         table_name,
         sum(published_reading) as published_count,
+        sum(case when published_reading > 0 then 1 else 0 end) as day_count,
         sum(case when is_undated then reading else published_reading end) as row_count,
         sum(
             case
@@ -224,7 +225,10 @@ known_shares as (
     from known_sums
     inner join known_rows
         on known_sums.source_name = known_rows.source_name and known_sums.table_name = known_rows.table_name
-    where known_sums.measure <> 'fingerprint' and known_rows.row_count > 0 and known_rows.published_count > 0
+    where
+        known_sums.measure not in ('fingerprint', 'steady')
+        and known_rows.row_count > 0
+        and known_rows.published_count > 0
 
 ),
 
@@ -273,6 +277,21 @@ restatements as (
         0.5 as width
     from known_sums
     where measure = 'fingerprint'
+    union all
+    -- whose a row is gets corrected one row at a time: on how many of the days is there such a row?
+    select
+        'steady_columns' as check_id,
+        known_sums.source_name,
+        known_sums.table_name,
+        '' as column_name,
+        known_sums.category,
+        known_sums.changed_days as observed,
+        0.0 as expected,
+        3 + 0.05 * known_rows.day_count as width
+    from known_sums
+    inner join known_rows
+        on known_sums.source_name = known_rows.source_name and known_sums.table_name = known_rows.table_name
+    where known_sums.measure = 'steady'
     union all
     select
         'known_rows_stay_alike' as check_id,
