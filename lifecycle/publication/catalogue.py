@@ -34,7 +34,7 @@ _STYLE = """
 }
 body {
   font: 15px/1.5 Inter, system-ui, "Segoe UI", sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 78rem; margin: 2rem auto; padding: 0 1.5rem;
+  max-width: 78rem; margin: 2rem auto; padding: 0 1.5rem; overflow-wrap: anywhere;
 }
 h1 { margin: 0; font-size: 1.9rem; letter-spacing: -.015em; }
 h2 { margin: 2.5rem 0 0; font-size: 1.15rem; overflow-wrap: anywhere; }
@@ -51,12 +51,13 @@ dt { font-weight: 600; margin-top: .8rem; } dt:target { color: var(--mark); } dd
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; }
 thead th { position: sticky; top: 0; background: var(--paper); }
 th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+td:not(:nth-child(2)) { overflow-wrap: normal; }
 tbody th { white-space: nowrap; } td:nth-child(2) { width: 48%; } td:last-child { white-space: nowrap; }
 .personal { font-weight: 600; } [hidden] { display: none; }
 @media (max-width: 50rem) {
   body { padding: 0 1rem; } nav { columns: 1; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-  td:nth-child(n), tbody th { width: auto; white-space: normal; }
+  td:nth-child(n), tbody th { width: auto; white-space: normal; overflow-wrap: anywhere; }
   tr:not([hidden]), td, tbody th { display: block; padding: 0; border: 0; }
   tbody tr { padding: .6rem 0 !important; border-bottom: 1px solid var(--line) !important; }
   tbody th { font-weight: 600; } td:empty { display: none; }

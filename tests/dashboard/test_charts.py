@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from dashboard import charts, drawing
@@ -19,8 +21,9 @@ def _row(label: str, value: float, low: float | None, high: float | None) -> dic
     ],
 )
 def test_an_interval_that_reaches_below_zero_is_cut_off_by_a_logarithmic_axis(
-    rows: list[dict[str, object]], said: set[str]
+    rows: list[dict[str, object]], said: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(drawing, "NARROWER", {drawing.HALF: {}})
     drawn = drawing.drawn(charts.intervals(rows, "money", logarithmic=True), "here")
     assert {text for text in ("a is 20", "b is 4", "b is -4") if text in drawn} == said
     assert "NaN" not in drawn
@@ -46,7 +49,17 @@ def test_a_picture_is_as_wide_as_its_column_however_long_its_labels_are() -> Non
         (charts.bands(months, "share", {"one": "red", "the other": "blue"}, width=drawing.FULL), drawing.FULL),
     )
     for picture, width in pictures:
-        assert f'viewBox="0 0 {width} ' in drawing.drawn(picture, "here")
+        widths = [int(each) for each in re.findall(r'viewBox="0 0 (\d+) ', drawing.drawn(picture, "here"))]
+        assert widths == [width, *drawing.NARROWER[width].values()]
+
+
+def test_a_grid_of_more_columns_than_a_phone_can_hold_is_drawn_once() -> None:
+    cells = [
+        {"x": x, "x_rank": x, "y": "all", "share": 0.1 * x, "shown": "1", "said": str(x)}
+        for x in range(drawing.TOO_MANY + 1)
+    ]
+    assert drawing.drawn(charts.heat_map(cells, None), "here").count("<svg") == 1
+    assert drawing.drawn(charts.heat_map(cells[1:], None), "here").count("<svg") == 2
 
 
 def test_names_at_the_ends_of_lines_are_moved_apart_and_keep_their_order() -> None:
