@@ -33,6 +33,12 @@ def test_a_contract_is_enforced_and_a_described_column_says_so(
     assert warehouse.rows("select count(*) > 0 from marts.mrr_rules") == [(True,)], "what was there stays"
 
 
+def test_a_seed_that_gained_a_column_with_an_upgrade_is_made_anew(warehouse: Warehouse) -> None:
+    warehouse.execute(f"alter table seeds.{SEED} drop column rule_id")
+    warehouse.dbt("seed", "--select", SEED)
+    assert warehouse.rows(f"select count(*) > 0 and count(*) = count(rule_id) from seeds.{SEED}") == [(True,)]
+
+
 def test_a_data_test_fails_and_keeps_its_rows_when_asked_to(warehouse: Warehouse) -> None:
     warehouse.execute(f"update seeds.{SEED} set rule_id = null")
     for asked in ((), ("--store-failures",)):
