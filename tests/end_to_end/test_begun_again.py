@@ -120,6 +120,7 @@ def somebody(job: Job) -> tuple[str, list[str]]:
             json.loads(payload).get("user_id")
             for (payload,) in ledger.execute(
                 "select payload from deliveries join payloads using (action_id) where destination = 'customerio'"
+                " order by action_id"
             )
         ]
     for user in filter(None, users):
