@@ -1,7 +1,8 @@
 """The record of going live: who decided what, when, on which evidence. Lines are added to it and never changed.
 
-`data/go_live.jsonl` holds one JSON object per line. Each carries the digest of the line before it, so that a line which
-was changed or taken out is noticed and nothing is sent on the strength of it.
+`data/go_live.jsonl` holds one JSON object per line. Each carries the digest of the line before it, and `go_live.last`
+beside it that of the last one, so that a line which was changed or taken out is noticed and nothing is sent on the
+strength of it.
 
 What the last lines say decides: an approval makes real destinations live, a breach after it puts them back, a new
 approval is needed then. An override makes them live until its end date whatever the figures say, and can be withdrawn.
@@ -65,11 +66,12 @@ def read(path: Path) -> list[Entry]:
     Raises:
         GoLiveError: if a line is no decision, or was changed or removed after it was written.
     """
-    if not path.exists():
-        return []
     entries: list[Entry] = []
     previous = ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # a machine that stops between a line and its mark leaves the mark of the line before
+    last = _last(path)
+    is_whole = last == ""
+    for number, line in enumerate(_lines(path), start=1):
         try:
             entry = Entry(**json.loads(line))
         except (ValueError, TypeError):
@@ -80,14 +82,20 @@ def read(path: Path) -> list[Entry]:
                 " restore the file from a backup. Nothing is sent until then."
             )
         previous = _digest(line)
+        is_whole = is_whole or previous == last
         entries.append(entry)
+    if not is_whole:
+        raise GoLiveError(
+            f"{path} ends before the line that was written last, or that line was changed; restore it and"
+            f" {_mark(path).name} from a backup. Nothing is sent until then."
+        )
     return entries
 
 
 def append(path: Path, entry: Entry) -> Entry:
     """Add a decision and return it as written; it is on the disk when this returns. The caller holds the run's lock."""
     read(path)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = _lines(path)
     written = Entry(
         **{
             **asdict(entry),
@@ -95,10 +103,11 @@ def append(path: Path, entry: Entry) -> Entry:
             "previous": _digest(lines[-1]) if lines else "",
         }
     )
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(written), ensure_ascii=False, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    line = json.dumps(asdict(written), ensure_ascii=False, sort_keys=True)
+    _write(path, "a", line)
+    beside = _mark(path).with_suffix(".new")
+    _write(beside, "w", _digest(line))
+    beside.replace(_mark(path))
     return written
 
 
@@ -123,6 +132,25 @@ def standing(entries: Sequence[Entry], today: date) -> Standing:
     if against is not None:
         return Standing(False, f"{against.kind} by {against.by}: {against.reason}", against)
     return Standing(False, "nobody has approved going live yet")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".last")
+
+
+def _last(path: Path) -> str:
+    return "".join(_lines(_mark(path)))
+
+
+def _write(path: Path, mode: str, line: str) -> None:
+    with path.open(mode, encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _digest(line: str) -> str:

@@ -52,6 +52,24 @@ def test_a_line_that_was_changed_or_taken_out_is_noticed(tmp_path: Path) -> None
         path.write_text(tampered)
         with pytest.raises(GoLiveError, match="line 2"):
             record.read(path)
+    # the last line has none behind it to speak for it
+    for tampered in ("", "".join(whole[:2]), "".join(whole[:2]) + whole[2].replace("Ada", "Eve")):
+        path.write_text(tampered)
+        with pytest.raises(GoLiveError, match=r"go_live.jsonl.*go_live.last"):
+            record.append(path, decision("approved"))
+    path.unlink()
+    with pytest.raises(GoLiveError, match="restore it"):
+        record.read(path)
+
+
+def test_a_machine_that_stops_between_a_line_and_its_mark_leaves_a_record_that_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "go_live.jsonl"
+    record.append(path, decision("approved"))
+    mark = path.with_suffix(".last").read_text()
+    record.append(path, decision("breached"))
+    path.with_suffix(".last").write_text(mark)
+    record.append(path, decision("approved"))
+    assert [entry.kind for entry in record.read(path)] == ["approved", "breached", "approved"]
 
 
 @pytest.fixture
