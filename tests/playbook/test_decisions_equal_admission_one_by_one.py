@@ -192,8 +192,8 @@ class World:
         return self.as_of - 120 * HOUR
 
     def stay_at(self, customer: str, at: datetime) -> tuple[str, datetime] | None:
-        for state, start, end in self.stays[customer]:
-            if start <= at and (end is None or at < end):
+        for place, (state, start, end) in enumerate(self.stays[customer]):
+            if (place == 0 or start <= at) and (end is None or at < end):
                 return state, start
         return None
 
@@ -609,3 +609,23 @@ def test_delivering_what_was_permitted_changes_nothing_but_the_open_rest(playboo
         for key, customer, action, occurrence in delivered
     ]
     assert decide(playbook, world) == before
+
+
+def test_what_happened_before_a_customer_was_known_finds_them_in_their_first_state(playbook: Any) -> None:
+    """A ticket of long ago that was given to another organization: everybody is in a state at any decision."""
+    world = World(
+        [],
+        {"late_c5": [("churned", AS_OF - 20 * HOUR, AS_OF - 10 * HOUR), ("trial", AS_OF - 10 * HOUR, None)]},
+        [],
+        {},
+        set(),
+    )
+    world.people["late_c5"] = ("u", "a@b.c", True, "7", "12")
+    world.occurrences = [
+        Occurrence(f"help {hours}", "s2", "late_c5", AS_OF - hours * HOUR, AS_OF - hours * HOUR, False)
+        for hours in (25, 15, 5)
+    ]
+    decide(playbook, world)
+    found = "select occurrence_id, state_at_decision from intermediate.int_actions__proposed where action = 'help'"
+    states = {"help 25": "churned", "help 15": "churned", "help 5": "trial"}
+    assert dict(playbook.rows(found)) == states

@@ -212,6 +212,8 @@ timed as (
 
 ),
 
+-- in which state was the customer then? What happened before anything was known of them (a ticket that was given to
+-- another organization has a time of before that one came) finds them in their first.
 placed as (
 
     select
@@ -223,7 +225,7 @@ placed as (
     left join stays
         on
             timed.customer_id = stays.customer_id
-            and least(timed.decided_at, timed.expires_at) >= stays.valid_from
+            and (least(timed.decided_at, timed.expires_at) >= stays.valid_from or stays.state_sequence = 1)
             and (least(timed.decided_at, timed.expires_at) < stays.valid_to or stays.valid_to is null)
 
 ),
