@@ -54,6 +54,11 @@ class Entry(NamedTuple):
         """Whether its payload surely was never at the vendor, so that what was acknowledged before is there still."""
         return self.state is State.PLANNED and DOUBT not in self.reason
 
+    @property
+    def is_dead_in_doubt(self) -> bool:
+        """Whether it was given up without anybody knowing whether it arrived."""
+        return self.state is State.DEAD and DOUBT in self.reason
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -166,7 +171,7 @@ def _elsewhere(action: Action, entry: Entry, policies: Mapping[str, Policy]) -> 
     before = entry.action.destination
     if entry.state is State.ACKNOWLEDGED:
         return Delivery(action, Verdict.UNCHANGED, f"Delivered before, to {before}.")
-    if entry.state is State.DEAD and DOUBT in entry.reason:
+    if entry.is_dead_in_doubt:
         return Delivery(action, Verdict.BLOCKED, f"{before} {HELD_BACK[entry.state]}: {entry.reason}")
     if entry.state in {State.SENDING, State.UNKNOWN}:  # two vendors would have it, so the first is asked first
         return _abandoned(entry, policies.get(before))
@@ -187,8 +192,7 @@ def _settled(action: Action, entry: Entry, policy: Policy) -> Delivery | None:
         if not policy.resends_changes:
             return Delivery(action, Verdict.UNCHANGED, "Delivered before; what happened is reported once.")
     # asked for again, what may have arrived is looked for before it is sent, which another payload would get round
-    in_doubt = entry.state is State.DEAD and DOUBT in entry.reason
-    if in_doubt or (entry.state in HELD_BACK and action.means(entry.action.payload)):
+    if entry.is_dead_in_doubt or (entry.state in HELD_BACK and action.means(entry.action.payload)):
         return Delivery(action, Verdict.BLOCKED, f"{action.destination} {HELD_BACK[entry.state]}: {entry.reason}")
     if entry.state is State.DROPPED and not policy.resends_changes:
         return Delivery(action, Verdict.BLOCKED, f"Dropped: {entry.reason}")
